@@ -1,0 +1,1 @@
+"""Mailtailor tailors each e-mail to the person who opens it."""

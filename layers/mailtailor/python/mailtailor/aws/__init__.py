@@ -1,0 +1,1 @@
+"""The thin edge to AWS: tables, queues, secrets, clock, settings, observability."""

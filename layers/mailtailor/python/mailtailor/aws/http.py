@@ -1,0 +1,85 @@
+"""HTTP API requests and responses (payload format 2.0), and the one place where errors become statuses.
+
+Source of the format: AWS, "Working with AWS Lambda proxy integrations for HTTP APIs".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mailtailor.errors import BadInput, MailtailorError, NotFound, TooLarge, Unauthorized
+
+STATUS: Final[tuple[tuple[type[MailtailorError], int], ...]] = (
+    (Unauthorized, 401),
+    (NotFound, 404),
+    (TooLarge, 413),
+    (BadInput, 400),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the API handed it over: header names in lower case, the path undecoded, the body raw."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+def request(event: Mapping[str, Any]) -> Request:
+    """Return the request of an HTTP API event.
+
+    Raises
+    ------
+    BadInput
+        If a body declared as base64 is none.
+    """
+    raw = event.get("body") or ""
+    try:
+        body = (
+            base64.b64decode(raw, validate=True)
+            if event.get("isBase64Encoded")
+            else raw.encode("utf-8", "surrogatepass")
+        )
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadInput("The body is not valid base64.") from error
+    http = event.get("requestContext", {}).get("http", {})
+    return Request(
+        method=str(http.get("method", "GET")).upper(),
+        path=str(event.get("rawPath", "/")),
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        query=event.get("queryStringParameters") or {},
+        body=body,
+    )
+
+
+def response(status: int, body: str | bytes = "", *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a response; bytes travel as base64."""
+    encoded = isinstance(body, bytes)
+    return {
+        "statusCode": status,
+        "headers": dict(headers or {}),
+        "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
+        "isBase64Encoded": encoded,
+    }
+
+
+def json_response(
+    status: int, payload: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a JSON response."""
+    base = {"content-type": "application/json; charset=utf-8", "cache-control": "no-store"}
+    return response(status, json.dumps(payload, separators=(",", ":")), headers={**base, **(headers or {})})
+
+
+def error_response(error: MailtailorError) -> dict[str, Any]:
+    """Return what a client sees of `error`: the sentence, the hint, and a status that fits its kind."""
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return json_response(status, {"code": type(error).__name__, "message": error.message, "hint": error.hint})

@@ -1,0 +1,63 @@
+"""Sending to SQS: in tens, and never half unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+MAX_ENTRIES: Final = 10
+MAX_REQUEST_BYTES: Final = 1_000_000
+"""SQS admits 1 MiB for all messages of one request."""
+
+
+class SendFailed(Exception):
+    """Some messages were not accepted by the queue."""
+
+
+class Queue:
+    """A queue that messages are sent to.
+
+    Parameters
+    ----------
+    client
+        SQS.
+    url
+        The queue's URL.
+    """
+
+    def __init__(self, *, client: SQSClient, url: str) -> None:
+        self._client = client
+        self._url = url
+
+    def send(self, body: str, *, delay_seconds: int = 0) -> None:
+        """Send one message, to be delivered after `delay_seconds` (0 to 900)."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_seconds)
+
+    def send_all(self, bodies: Iterable[str], *, delay_seconds: int = 0) -> None:
+        """Send many messages, in as few requests as SQS allows.
+
+        Raises
+        ------
+        SendFailed
+            If the queue refused any; the others may have been sent, so the caller's retry repeats them.
+        """
+        entries: list[SendMessageBatchRequestEntryTypeDef] = []
+        size = 0
+        for body in bodies:
+            length = len(body.encode())
+            if entries and (len(entries) == MAX_ENTRIES or size + length > MAX_REQUEST_BYTES):
+                self._send_batch(entries)
+                entries, size = [], 0
+            entries.append({"Id": str(len(entries)), "MessageBody": body, "DelaySeconds": delay_seconds})
+            size += length
+        if entries:
+            self._send_batch(entries)
+
+    def _send_batch(self, entries: list[SendMessageBatchRequestEntryTypeDef]) -> None:
+        failed = self._client.send_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", [])
+        if failed:
+            raise SendFailed(f"{len(failed)} of {len(entries)} messages were refused: {failed[0].get('Code')}")

@@ -1,0 +1,1 @@
+"""What a recipient allowed, and what each use of data needs."""

@@ -1,0 +1,76 @@
+"""What each use of data needs, and what a profile allowed.
+
+A profile's consent is a record a purpose: granted or not, and since when. Unknown means not granted. The latest
+statement counts; of two at the same instant the stricter one does, so that the order of arrival never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from mailtailor.instant import Instant
+
+
+class Purpose(StrEnum):
+    """A use of data that a recipient can allow or refuse."""
+
+    TRACKING = "tracking"
+    """Recording what the recipient does: opens, clicks, views."""
+    PERSONALIZATION = "personalization"
+    """Segments and personal content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One purpose's state: the last statement and when it was made."""
+
+    granted: bool
+    at: Instant
+
+
+ConsentRecord = Mapping[Purpose, Consent]
+
+NEEDS_NO_TRACKING: Final = frozenset({"identified", "consent_changed", "email_delivered", "order_completed"})
+"""Events that exist without watching anybody: what the recipient told us, what we sent, what they bought."""
+
+
+def allows(consent: ConsentRecord, purpose: Purpose) -> bool:
+    """Return whether `consent` grants `purpose`."""
+    statement = consent.get(purpose)
+    return statement is not None and statement.granted
+
+
+def may_record(consent: ConsentRecord, event_type: str) -> bool:
+    """Return whether an event of this type may be kept for a profile with this consent."""
+    return event_type in NEEDS_NO_TRACKING or allows(consent, Purpose.TRACKING)
+
+
+def stated(consent: ConsentRecord, statements: Mapping[Purpose, bool], at: Instant) -> dict[Purpose, Consent]:
+    """Return `consent` after `statements` made at `at`."""
+    return merged(consent, {purpose: Consent(granted, at) for purpose, granted in statements.items()})
+
+
+def merged(one: ConsentRecord, other: ConsentRecord) -> dict[Purpose, Consent]:
+    """Return the later statement of each purpose; at the same instant, the refusal."""
+    result = dict(one)
+    for purpose, statement in other.items():
+        known = result.get(purpose)
+        if known is None or (statement.at, not statement.granted) > (known.at, not known.granted):
+            result[purpose] = statement
+    return result
+
+
+def stricter(one: ConsentRecord, other: ConsentRecord) -> dict[Purpose, Consent]:
+    """Return what both records allow, for merging two profiles of one person.
+
+    A purpose that only one of them mentions keeps that statement: silence of an anonymous profile is no refusal.
+    """
+    result = merged(one, other)
+    for purpose in one.keys() & other.keys():
+        refusals = [statement for statement in (one[purpose], other[purpose]) if not statement.granted]
+        if refusals:
+            result[purpose] = max(refusals, key=lambda statement: statement.at)
+    return result

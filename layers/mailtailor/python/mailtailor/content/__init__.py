@@ -1,0 +1,1 @@
+"""Content blocks, their variants, offers and rendering."""

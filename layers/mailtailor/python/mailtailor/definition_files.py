@@ -1,0 +1,90 @@
+"""Reads definitions (segments, blocks, offers) from YAML files, with errors that name file and line.
+
+Only deploying and the command line read files; functions get the compiled JSON.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mailtailor.errors import MailtailorError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class DefinitionError(MailtailorError):
+    """A definition that cannot be used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    line
+        The line, from 1.
+    message, hint
+        What is wrong and what to do.
+    """
+
+    def __init__(self, path: Path, line: int, message: str, hint: str = "") -> None:
+        super().__init__(f"{path}:{line}: {message}", hint)
+        self.path = path
+        self.line = line
+
+
+def load(path: Path, model: type[M]) -> M:
+    """Return the definition in `path`, validated by `model`.
+
+    Raises
+    ------
+    DefinitionError
+        If the file is missing, not YAML, or does not fit the model; the line is that of the faulty value.
+    """
+    node = _compose(path)
+    data = yaml.SafeLoader("").construct_document(node) if node is not None else {}
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = " → ".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        raise DefinitionError(
+            path, line_of(node, fault["loc"]), f"{where}: {message}." if where else message
+        ) from error
+
+
+def _compose(path: Path) -> yaml.Node | None:
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except FileNotFoundError as error:
+        raise DefinitionError(path, 1, "the file is missing.") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise DefinitionError(path, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}.") from error
+
+
+def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """Return the line of the value at `location`, or of the nearest value above it that exists."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in location:
+        step = _step(node, part)
+        if step is not None:
+            node, line = step, step.start_mark.line + 1
+    return line
+
+
+def line_in(path: Path, location: tuple[int | str, ...]) -> int:
+    """Return the line in `path` of the value at `location`."""
+    return line_of(_compose(path), location)
+
+
+def _step(node: Any, part: int | str) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's nodes share no useful type
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        step: yaml.Node = node.value[part]
+        return step
+    return None

@@ -1,0 +1,1 @@
+"""E-mail service providers, one module each."""

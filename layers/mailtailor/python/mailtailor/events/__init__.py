@@ -1,0 +1,1 @@
+"""The one normalized model of things that happened."""

@@ -1,0 +1,61 @@
+"""The normalized event: who did what, when, and where we know it from."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+from mailtailor.consent.policy import Purpose
+from mailtailor.instant import Instant
+
+EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
+
+_WORD_BREAK: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+
+
+class Event(BaseModel):
+    """One thing that happened.
+
+    `occurred_at` is the source's time, clamped to `received_at`, for a clock that runs ahead must not keep a
+    recipient in a segment. `profile_id` comes from a token; otherwise `identities` holds pseudonyms, strongest
+    first, each of which is the id of the profile it would have by itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=200)
+    type: EventType
+    source: str = Field(min_length=1, max_length=40)
+    profile_id: ProfileId | None = None
+    identities: tuple[ProfileId, ...] = Field(default=(), max_length=4)
+    occurred_at: Instant = Field(ge=0)
+    received_at: Instant = Field(ge=0)
+    properties: dict[str, JsonValue] = Field(default_factory=dict)
+    attributes: dict[str, JsonValue] = Field(default_factory=dict)
+    consent: dict[Purpose, bool] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clamp(cls, data: Any) -> Any:  # noqa: ANN401 - pydantic hands over whatever came in
+        if isinstance(data, dict):
+            occurred, received = data.get("occurred_at"), data.get("received_at")
+            if isinstance(occurred, int) and isinstance(received, int) and occurred > received:
+                return {**data, "occurred_at": received}
+        return data
+
+    @model_validator(mode="after")
+    def _names_somebody(self) -> Event:
+        if self.profile_id is None and not self.identities:
+            raise ValueError("the event names nobody: profile_id or identities is needed")
+        return self
+
+
+def event_type(name: str) -> str:
+    """Return an event's name in our form: Segment's "Product Viewed" becomes `product_viewed`.
+
+    Source of the names: Segment's e-commerce and e-mail event specifications.
+    """
+    return "_".join(part.lower() for part in _WORD_BREAK.split(name) if part)[:64]

@@ -1,0 +1,1 @@
+"""One module a provider: its payloads become events."""

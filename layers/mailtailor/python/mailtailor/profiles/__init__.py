@@ -1,0 +1,1 @@
+"""Who a recipient is and what we remember of them."""

@@ -1,0 +1,1 @@
+"""Rules over profiles that are exact at every instant."""

@@ -1,0 +1,1 @@
+"""Tokens, pixels, links and the instrumenting of mails."""
