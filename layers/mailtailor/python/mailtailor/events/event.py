@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 
 from mailtailor.consent.policy import Purpose
 from mailtailor.instant import Instant
+from mailtailor.profiles.identity import IdentityKind
 
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
@@ -16,12 +17,26 @@ ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 _WORD_BREAK: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
+class Identity(BaseModel):
+    """An outside key of a profile, as a pseudonym: the id of the profile it would have by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: IdentityKind
+    id: ProfileId
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the key is a device or browser rather than a known person."""
+        return self.kind is IdentityKind.ANONYMOUS_ID
+
+
 class Event(BaseModel):
     """One thing that happened.
 
     `occurred_at` is the source's time, clamped to `received_at`, for a clock that runs ahead must not keep a
     recipient in a segment. `profile_id` comes from a token; otherwise `identities` holds pseudonyms, strongest
-    first, each of which is the id of the profile it would have by itself.
+    first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +45,7 @@ class Event(BaseModel):
     type: EventType
     source: str = Field(min_length=1, max_length=40)
     profile_id: ProfileId | None = None
-    identities: tuple[ProfileId, ...] = Field(default=(), max_length=4)
+    identities: tuple[Identity, ...] = Field(default=(), max_length=4)
     occurred_at: Instant = Field(ge=0)
     received_at: Instant = Field(ge=0)
     properties: dict[str, JsonValue] = Field(default_factory=dict)
