@@ -1,0 +1,89 @@
+"""A running local system, as the demonstration, the command line and the end-to-end tests see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+
+from infra.local import clock
+from mailtailor.instant import Instant
+
+REGION: Final = "us-east-1"
+CREDENTIALS: Final = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+"""The stand-in checks no signature; these only keep a real account's credentials out of every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Where a local system is and what it is made of.
+
+    Parameters
+    ----------
+    base_url
+        The stable address, without trailing slash: what a recipient's or a provider's request goes to.
+    endpoint_url
+        The stand-in's own address, for AWS clients.
+    outputs
+        The outputs of the stack `MailtailorApp`.
+    write_key
+        Authorizes the tracking API.
+    shopify_secret
+        Signs Shopify's webhooks.
+    state_dir
+        Everything that lives as long as this system's data.
+    demo
+        Whether the demonstration is on.
+    """
+
+    base_url: str
+    endpoint_url: str
+    outputs: Mapping[str, str]
+    write_key: str
+    shopify_secret: str
+    state_dir: Path
+    demo: bool
+
+    @property
+    def clock_file(self) -> Path:
+        """The file with the clock's offset in milliseconds; every function reads it."""
+        return self.state_dir / "clock"
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        """Return a boto3 client of this system, made once a service; clients may be shared between threads."""
+        return _client(self.endpoint_url, service)
+
+    def now(self) -> Instant:
+        """Return the instant that the functions take for now."""
+        return clock.now(self.clock_file)
+
+    def move_clock(self, milliseconds: int) -> None:
+        """Move time forward, and with it the wake-ups that became due.
+
+        Raises
+        ------
+        BadInput
+            If `milliseconds` is negative.
+        """
+        clock.move(self.clock_file, milliseconds)
+        clock.sweep(self.client("lambda"), self.outputs["SegmentClockFunction"])
+
+    def to_json(self) -> str:
+        """Return this description as JSON, for another process on this machine."""
+        return json.dumps(asdict(self) | {"state_dir": str(self.state_dir)}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> System:
+        """Return the system that `to_json` described."""
+        fields = json.loads(text)
+        return cls(**fields | {"state_dir": Path(fields["state_dir"])})
+
+
+@cache
+def _client(endpoint_url: str, service: str) -> Any:  # noqa: ANN401
+    return boto3.client(service, region_name=REGION, endpoint_url=endpoint_url, **CREDENTIALS)  # type: ignore[call-overload]
