@@ -1,0 +1,127 @@
+"""Profiles in DynamoDB: one item a profile, written on the condition of its version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from mailtailor.aws.profile_item import decode, encode, same_content
+from mailtailor.profiles.profile import Flip, Profile
+from mailtailor.profiles.projection import Merged
+from mailtailor.profiles.store import Conflict, Loaded
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+MAX_KEYS: Final = 100
+"""DynamoDB's limit of keys in one BatchGetItem."""
+MAX_ATTEMPTS: Final = 6
+MAX_HOPS: Final = 4
+
+
+class Throttled(Exception):
+    """DynamoDB kept leaving keys unread."""
+
+
+class ProfileTable:
+    """The table of profiles.
+
+    Parameters
+    ----------
+    client
+        DynamoDB.
+    table
+        The table's name.
+    """
+
+    def __init__(self, *, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def read(self, profile_id: str) -> Profile | None:
+        """Return a profile by one strongly consistent read, and one more for each merge it went through."""
+        for _ in range(MAX_HOPS):
+            item = self._client.get_item(TableName=self._table, Key={"id": {"S": profile_id}}, ConsistentRead=True).get(
+                "Item"
+            )
+            if item is None:
+                return None
+            profile = decode(item)
+            if profile.merged_into is None:
+                return profile
+            profile_id = profile.merged_into
+        return None
+
+    def load(self, ids: Iterable[str]) -> dict[str, Loaded]:
+        """Return the profiles of `ids` by strongly consistent reads, in as few requests as DynamoDB allows."""
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Loaded] = {}
+        for start in range(0, len(wanted), MAX_KEYS):
+            for item in self._batch_get(wanted[start : start + MAX_KEYS]):
+                profile = decode(item)
+                found[profile.id] = Loaded(profile, item)
+        return {profile_id: found.get(profile_id) or Loaded(Profile(profile_id), None) for profile_id in wanted}
+
+    def _batch_get(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        request: Any = {self._table: {"Keys": [{"id": {"S": one}} for one in ids], "ConsistentRead": True}}
+        for attempt in range(MAX_ATTEMPTS):
+            answer = self._client.batch_get_item(RequestItems=request)
+            items += answer["Responses"].get(self._table, [])
+            request = answer.get("UnprocessedKeys")
+            if not request:
+                return items
+            time.sleep(0.02 * 2**attempt)
+        raise Throttled("keys were left unread")
+
+    def save(self, loaded: Loaded, flips: Sequence[Flip], merged: Sequence[Merged] = ()) -> bool:
+        """Write a profile; see `ProfileStore.save`."""
+        item = encode(loaded.profile, flips)
+        if not merged and loaded.stored is not None and not flips and same_content(item, loaded.stored):
+            return False
+        puts = [self._put(item, loaded.profile.version)]
+        puts += [self._put(encode(one.pointer, one.exits), one.pointer.version) for one in merged]
+        try:
+            if merged:
+                transaction: list[TransactWriteItemTypeDef] = [{"Put": put} for put in puts]
+                self._client.transact_write_items(TransactItems=transaction)
+            else:
+                self._client.put_item(**puts[0])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {
+                "ConditionalCheckFailedException",
+                "TransactionCanceledException",
+                "TransactionConflictException",
+            }:
+                raise Conflict(loaded.profile.id) from error
+            raise
+        return True
+
+    def _put(self, item: dict[str, Any], version: int) -> Any:  # noqa: ANN401 - the stubs type put and transaction apart
+        if version == 0:
+            return {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(id)"}
+        return {
+            "TableName": self._table,
+            "Item": item,
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": {":version": {"N": str(version)}},
+        }
+
+    def point(self, identity: str, *, to: str) -> Loaded | None:
+        """Make `identity` a pointer unless an item is there; see `ProfileStore.point`."""
+        pointer = encode(Profile(identity, merged_into=to), ())
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=pointer,
+                ConditionExpression="attribute_not_exists(id)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            item: Any = error.response.get("Item") or self._batch_get([identity])[0]
+            return Loaded(decode(item), item)
+        return None

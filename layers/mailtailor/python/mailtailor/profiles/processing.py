@@ -1,0 +1,250 @@
+"""Applies batches of events, and wake-ups, to stored profiles.
+
+The order of effects makes a crash between any two of them harmless: identities point to a profile before it exists,
+events reach the archive before the profile that counts them is written, and wake-ups follow the write, whose due
+index finds them if they are lost. Everything is repeated for a repeated message, and repeating changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from mailtailor.events.event import Event
+from mailtailor.instant import SECOND, Instant
+from mailtailor.profiles import projection
+from mailtailor.profiles.profile import NEAR, Flip, Profile
+from mailtailor.profiles.projection import Merged
+from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
+from mailtailor.segments.engine import Engine
+
+MAX_ATTEMPTS: Final = 10
+MAX_HOPS: Final = 4
+"""Pointers followed from one profile to another; each merge adds at most one."""
+MAX_KNOWN_POINTERS: Final = 10_000
+
+Archive = Callable[[Iterable[Event]], None]
+"""Sends accepted events, each with its profile's id, to the archive."""
+Wake = Callable[[Mapping[int, list[str]]], None]
+"""Sends wake-ups: profile ids by the seconds until they are due."""
+
+
+class TooManyConflicts(Exception):
+    """A profile is being written by too many at once; the message is for a later try."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch."""
+
+    failed: dict[str, Exception] = field(default_factory=dict)
+    """Messages to be tried again, with the reason."""
+    accepted: int = 0
+    refused: int = 0
+    flips: int = 0
+    conflicts: int = 0
+    identity_conflicts: int = 0
+
+
+@dataclass(slots=True)
+class _Work:
+    """One profile's share of a batch."""
+
+    events: list[Event] = field(default_factory=list)
+    messages: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A profile with events applied, not yet written."""
+
+    loaded: Loaded
+    flips: tuple[Flip, ...]
+    merged: tuple[Merged, ...]
+    armed_before: Instant | None
+
+
+class Processor:
+    """Applies events and wake-ups.
+
+    Parameters
+    ----------
+    store, engine
+        The profiles and the segments.
+    archive, wake
+        Where accepted events and near wake-ups go.
+    clock
+        Tells the current instant.
+    """
+
+    def __init__(
+        self, *, store: ProfileStore, engine: Engine, archive: Archive, wake: Wake, clock: Callable[[], Instant]
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._archive = archive
+        self._wake = wake
+        self._clock = clock
+        self._pointers: dict[str, str] = {}
+
+    def events(self, batch: Mapping[str, list[Event]]) -> Outcome:
+        """Apply the events of a batch of messages, given by message id; a failure fails only its own messages."""
+        outcome = Outcome()
+        try:
+            works = self._group(batch)
+            loaded = self._load(works)
+        except Exception as error:  # noqa: BLE001 - whatever the store raised, every message is for a later try
+            outcome.failed = dict.fromkeys(batch, error)
+            return outcome
+        pending: dict[str, _Pending] = {}
+        archived: dict[str, set[str]] = {}
+        accepted: list[Event] = []
+        for profile_id, work in works.items():
+            try:
+                pending[profile_id], admitted = self._apply(loaded[profile_id], work, outcome)
+            except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
+                _fail(outcome, work, error)
+            else:
+                archived[profile_id] = {event.id for event in admitted}
+                accepted += admitted
+        try:
+            self._archive(accepted)
+        except Exception as error:  # noqa: BLE001 - nothing was written, so every message is for a later try
+            outcome.failed.update(dict.fromkeys(batch, error))
+            return outcome
+        for profile_id, prepared in pending.items():
+            try:
+                self._commit(prepared, works[profile_id], archived[profile_id], outcome)
+            except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
+                _fail(outcome, works[profile_id], error)
+        return outcome
+
+    def wake_ups(self, ids: Iterable[str]) -> Outcome:
+        """Evaluate the profiles that are due; too early or repeated wake-ups change nothing."""
+        outcome = Outcome()
+        wanted = list(dict.fromkeys(ids))
+        for profile_id, loaded in self._store.load(wanted).items():
+            try:
+                self._wake_one(loaded, outcome)
+            except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
+                outcome.failed[profile_id] = error
+        return outcome
+
+    def _wake_one(self, loaded: Loaded, outcome: Outcome) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            profile, now = loaded.profile, self._clock()
+            if profile.due_at is None:
+                return
+            if profile.due_at > now:
+                self._send_wake_up(profile, now)
+                return
+            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
+            try:
+                self._store.save(loaded, flips)
+            except Conflict:
+                outcome.conflicts += 1
+                loaded = self._store.load([profile.id])[profile.id]
+                continue
+            outcome.flips += len(flips)
+            self._send_wake_up(profile, now)
+            return
+        raise TooManyConflicts(loaded.profile.id)
+
+    def _group(self, batch: Mapping[str, list[Event]]) -> dict[str, _Work]:
+        works: dict[str, _Work] = {}
+        for message, events in batch.items():
+            for event in events:
+                first_id = event.profile_id or event.identities[0].id
+                work = works.setdefault(self._pointers.get(first_id, first_id), _Work())
+                work.events.append(event)
+                work.messages.add(message)
+        return works
+
+    def _load(self, works: dict[str, _Work]) -> dict[str, Loaded]:
+        """Load all profiles, and join the work of those that turn out to be pointers to their profile's."""
+        loaded = self._store.load(works)
+        for _ in range(MAX_HOPS):
+            moved = {key: pointer for key in works if (pointer := loaded[key].profile.merged_into)}
+            if not moved:
+                return loaded
+            for key, target in moved.items():
+                self._remember(key, target)
+                work, joined = works.pop(key), works.setdefault(target, _Work())
+                joined.events += work.events
+                joined.messages |= work.messages
+            missing = [target for target in moved.values() if target not in loaded]
+            loaded.update(self._store.load(missing) if missing else {})
+        raise TooManyConflicts("pointers lead in a circle")
+
+    def _remember(self, identity: str, profile_id: str) -> None:
+        if len(self._pointers) >= MAX_KNOWN_POINTERS:
+            self._pointers.clear()
+        self._pointers[identity] = profile_id
+
+    def _apply(self, loaded: Loaded, work: _Work, outcome: Outcome) -> tuple[_Pending, list[Event]]:
+        profile, now = loaded.profile, self._clock()
+        armed_before = profile.due_at
+        merged = self._link(profile, work.events, now, outcome)
+        applied = projection.apply(profile, work.events, engine=self._engine, now=now)
+        outcome.accepted += len(applied.accepted)
+        outcome.refused += applied.refused
+        admitted = [event.model_copy(update={"profile_id": profile.id, "identities": ()}) for event in applied.accepted]
+        return _Pending(loaded, applied.flips, merged, armed_before), admitted
+
+    def _link(self, profile: Profile, events: list[Event], now: Instant, outcome: Outcome) -> tuple[Merged, ...]:
+        """Make the weaker identities that came with the events lead to this profile.
+
+        A weaker identity that has a profile of its own is the same person, seen before the stronger identity was
+        known, and is merged. One that leads to somebody else stays there: two people may share an address or a
+        browser, and joining two known people cannot be undone.
+        """
+        merged = []
+        identities = dict.fromkeys(identity.id for event in events for identity in event.identities)
+        for identity in identities:
+            if identity == profile.id or identity in profile.identities:
+                continue
+            there = self._store.point(identity, to=profile.id)
+            if there is None or there.profile.merged_into == profile.id:
+                profile.identities |= {identity}
+            elif there.profile.merged_into is None:
+                merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine))
+            else:
+                outcome.identity_conflicts += 1
+        return tuple(merged)
+
+    def _commit(self, pending: _Pending, work: _Work, archived: set[str], outcome: Outcome) -> None:
+        """Write; on a conflict read again and apply again, until it succeeds or the profile is too contended."""
+        for _ in range(MAX_ATTEMPTS):
+            profile = pending.loaded.profile
+            try:
+                self._store.save(pending.loaded, pending.flips, pending.merged)
+            except Conflict:
+                outcome.conflicts += 1
+                pending = self._again(profile.id, work, archived)
+                continue
+            outcome.flips += len(pending.flips) + sum(len(merged.exits) for merged in pending.merged)
+            if profile.due_at != pending.armed_before:
+                self._send_wake_up(profile, self._clock())
+            return
+        raise TooManyConflicts(pending.loaded.profile.id)
+
+    def _again(self, profile_id: str, work: _Work, archived: set[str]) -> _Pending:
+        # Somebody may have merged this profile into another meanwhile, so pointers are followed anew.
+        works = {profile_id: work}
+        loaded = self._load(works)
+        (target,) = works
+        pending, admitted = self._apply(loaded[target], work, Outcome())
+        # Consent may have come with the other write: what it newly admits belongs in the archive too.
+        self._archive([event for event in admitted if event.id not in archived])
+        archived.update(event.id for event in admitted)
+        return pending
+
+    def _send_wake_up(self, profile: Profile, now: Instant) -> None:
+        if profile.due_at is not None and profile.due_at - now <= NEAR:
+            # Rounded up: a wake-up that comes early would only have to be sent again.
+            self._wake({max(0, -(-(profile.due_at - now) // SECOND)): [profile.id]})
+
+
+def _fail(outcome: Outcome, work: _Work, error: Exception) -> None:
+    outcome.failed.update(dict.fromkeys(work.messages, error))

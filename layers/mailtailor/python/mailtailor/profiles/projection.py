@@ -1,0 +1,133 @@
+"""Applies events and the passing of time to a profile. Pure: no store, no clock.
+
+Applying is idempotent and does not depend on the order of arrival, except that behaviour which arrives before the
+consent for it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mailtailor.consent.policy import Purpose, allows, may_record, stated, stricter
+from mailtailor.events.event import Event
+from mailtailor.instant import FOREVER, Instant
+from mailtailor.profiles.profile import Attribute, Flip, Profile
+from mailtailor.segments.engine import NOT_A_MEMBER, Engine, Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying events did, besides changing the profile."""
+
+    accepted: tuple[Event, ...]
+    """Events that the profile's consent admits; they belong in the archive."""
+    refused: int
+    """Events dropped for want of consent."""
+    flips: tuple[Flip, ...]
+
+
+def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Instant) -> Applied:
+    """Apply `events` to `profile`, in order of their own time, and evaluate all segments."""
+    accepted: list[Event] = []
+    refused = 0
+    consented = allows(profile.consent, Purpose.PERSONALIZATION)
+    for event in sorted(events, key=lambda event: (event.occurred_at, not event.consent, event.id)):
+        if event.consent:
+            profile.consent = stated(profile.consent, event.consent, event.occurred_at)
+        if not may_record(profile.consent, event.type):
+            refused += 1
+            continue
+        accepted.append(event)
+        for name, value in event.attributes.items():
+            _state(profile, name, Attribute(value, event.occurred_at))
+        engine.record(
+            profile.streams,
+            event_id=event.id,
+            event_type=event.type,
+            at=event.occurred_at,
+            properties=event.properties,
+        )
+    changed_consent = consented != allows(profile.consent, Purpose.PERSONALIZATION)
+    reason = "consent" if changed_consent else f"event:{accepted[-1].id}" if accepted else "time"
+    return Applied(tuple(accepted), refused, evaluate(profile, engine=engine, now=now, reason=reason))
+
+
+def evaluate(profile: Profile, *, engine: Engine, now: Instant, reason: str) -> tuple[Flip, ...]:
+    """Evaluate all segments at `now`, store the memberships, arm the next wake-up and return the flips."""
+    now = max(now, profile.as_of)
+    if profile.definitions not in {"", engine.fingerprint}:
+        reason = "definition"
+    engine.prune(profile.streams, now)
+    verdicts = engine.evaluate(profile, now)
+    flips: list[Flip] = []
+    memberships: dict[str, Membership] = {}
+    for segment, verdict in verdicts.items():
+        stored = profile.memberships.get(segment, NOT_A_MEMBER)
+        if stored.member == verdict.truth:
+            since = stored.since
+        else:
+            # Time alone flipped it if the stored verdict had run out; then it flipped at that very instant.
+            by_time = stored.valid_until <= now
+            since = stored.valid_until if by_time else now
+            why = "time" if by_time else reason
+            flips.append(Flip(segment, verdict.truth, since, why, verdict.valid_until))
+        if verdict.truth or verdict.valid_until < FOREVER:
+            memberships[segment] = Membership(verdict.truth, verdict.valid_until, since)
+    flips += [
+        Flip(segment, entered=False, at=now, reason="definition", valid_until=FOREVER)
+        for segment, stored in sorted(profile.memberships.items())
+        if segment not in verdicts and stored.member
+    ]
+    profile.memberships = memberships
+    profile.definitions = engine.fingerprint
+    profile.as_of = now
+    _arm(profile, min((verdict.valid_until for verdict in verdicts.values()), default=FOREVER), now)
+    return tuple(flips)
+
+
+def _arm(profile: Profile, next_wake: Instant, now: Instant) -> None:
+    """Re-arm only for an earlier instant, for moving the due index costs two writes.
+
+    A wake-up that comes too early finds nothing to do and arms the right one.
+    """
+    passed = profile.due_at is not None and profile.due_at <= now
+    if profile.due_at is None or passed or next_wake < profile.due_at:
+        profile.due_at = next_wake if next_wake < FOREVER else None
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What merging two profiles did, besides changing the winner."""
+
+    pointer: Profile
+    """What takes the loser's place: old tokens and identities resolve through it."""
+    exits: tuple[Flip, ...]
+    """The loser's memberships, which end."""
+
+
+def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> Merged:
+    """Make `loser` part of `winner`; the winner's segments are for the caller to evaluate.
+
+    All that either remembers is united; of consent the stricter holds, of attributes the later statement.
+    """
+    for name, theirs in loser.attributes.items():
+        _state(winner, name, theirs)
+    winner.consent = stricter(winner.consent, loser.consent)
+    winner.identities |= loser.identities | {loser.id}
+    winner.epoch = max(winner.epoch, loser.epoch)
+    engine.unite(winner.streams, loser.streams)
+    exits = tuple(
+        Flip(segment, entered=False, at=now, reason="merge", valid_until=FOREVER)
+        for segment, stored in loser.memberships.items()
+        if stored.member
+    )
+    pointer = Profile(id=loser.id, version=loser.version, epoch=loser.epoch, merged_into=winner.id, as_of=now)
+    return Merged(pointer, exits)
+
+
+def _state(profile: Profile, name: str, stated: Attribute) -> None:
+    """Keep the later statement of an attribute; its value decides a tie, so that the order of arrival does not."""
+    known = profile.attributes.get(name)
+    if known is None or (stated.at, repr(stated.value)) > (known.at, repr(known.value)):
+        profile.attributes[name] = stated

@@ -1,0 +1,274 @@
+"""What a profile remembers of its events: one small stream a feature, and its compact form.
+
+Streams are sets that grow by union, so duplicates, reordering and repeats from a dead-letter queue change nothing:
+
+- `Occurrences` keeps the last n events as (instant, id); a repeated id keeps its least instant.
+- `Messages` keeps, by message, when it was delivered and first opened, as long as a window needs it.
+- `Recents` keeps the newest instant of each of the last n values (products).
+
+The compact form is a byte string: a version, then for each stream its feature (4 bytes), kind, length and entries
+with instants as variable-length integers, each the distance to the one before.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
+
+from mailtailor.instant import Instant
+
+VERSION: Final = 1
+ID_BYTES: Final = 6
+"""48 bits: among the at most few hundred entries of a stream, two ids collide once in billions of profiles."""
+
+
+def id_hash(identifier: str) -> int:
+    """Return the short form of an event's or message's id that streams keep."""
+    return int.from_bytes(blake2b(identifier.encode(), digest_size=ID_BYTES).digest(), "big")
+
+
+@dataclass(slots=True)
+class Occurrences:
+    """The last events, in order of (instant, id)."""
+
+    entries: list[tuple[Instant, int]] = field(default_factory=list)
+
+    def add(self, at: Instant, event: int, *, keep: int) -> None:
+        """Add one event and keep the last `keep`."""
+        for index, (known_at, known) in enumerate(self.entries):
+            if known == event:
+                if known_at <= at:
+                    return
+                del self.entries[index]
+                break
+        insort(self.entries, (at, event))
+        del self.entries[:-keep]
+
+    def unite(self, other: Occurrences, *, keep: int) -> None:
+        """Add all events of `other`."""
+        for at, event in other.entries:
+            self.add(at, event, keep=keep)
+
+    def newest(self) -> Instant:
+        """Return the last event's instant, 0 without any."""
+        return self.entries[-1][0] if self.entries else 0
+
+
+@dataclass(slots=True)
+class Messages:
+    """By message: when it was delivered, and when first opened; 0 is "not known to be"."""
+
+    entries: dict[int, tuple[Instant, Instant]] = field(default_factory=dict)
+
+    def add(self, message: int, *, delivered: Instant = 0, opened: Instant = 0) -> None:
+        """Note a delivery or an open; of repeats the first counts."""
+        known_delivered, known_opened = self.entries.get(message, (0, 0))
+        self.entries[message] = (_first(known_delivered, delivered), _first(known_opened, opened))
+
+    def unite(self, other: Messages) -> None:
+        """Add all messages of `other`."""
+        for message, (delivered, opened) in other.entries.items():
+            self.add(message, delivered=delivered, opened=opened)
+
+    def prune(self, before: Instant) -> None:
+        """Forget messages of which nothing is known at or after `before`."""
+        self.entries = {key: known for key, known in self.entries.items() if max(known) >= before}
+
+    def newest(self) -> Instant:
+        """Return the last known instant, 0 without any."""
+        return max((max(known) for known in self.entries.values()), default=0)
+
+
+@dataclass(slots=True)
+class Recents:
+    """The newest instant of each of the last values."""
+
+    entries: dict[str, Instant] = field(default_factory=dict)
+
+    def add(self, value: str, at: Instant, *, keep: int) -> None:
+        """Note `value` at `at` and keep the `keep` newest values."""
+        self.entries[value] = max(at, self.entries.get(value, 0))
+        if len(self.entries) > keep:
+            # The value breaks ties, so that the order of arrival does not decide who stays.
+            del self.entries[min(self.entries, key=lambda known: (self.entries[known], known))]
+
+    def unite(self, other: Recents, *, keep: int) -> None:
+        """Add all values of `other`."""
+        for value, at in other.entries.items():
+            self.add(value, at, keep=keep)
+
+    def newest_first(self) -> tuple[str, ...]:
+        """Return the values, the newest first."""
+        return tuple(sorted(self.entries, key=lambda known: (self.entries[known], known), reverse=True))
+
+    def newest(self) -> Instant:
+        """Return the last known instant, 0 without any."""
+        return max(self.entries.values(), default=0)
+
+
+Stream = Occurrences | Messages | Recents
+Streams = dict[int, Stream]
+"""Streams by feature."""
+
+_KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents)
+
+
+def _first(one: Instant, other: Instant) -> Instant:
+    return min(one, other) if one and other else one or other
+
+
+def encode(streams: Streams) -> bytes:
+    """Return the compact form of `streams`; empty streams vanish."""
+    out = bytearray([VERSION])
+    for feature in sorted(streams):
+        stream = streams[feature]
+        if not stream.entries:
+            continue
+        out += feature.to_bytes(4, "big")
+        out.append(_KINDS.index(type(stream)))
+        _put(out, len(stream.entries))
+        match stream:
+            case Occurrences():
+                _encode_occurrences(out, stream)
+            case Messages():
+                _encode_messages(out, stream)
+            case Recents():
+                _encode_recents(out, stream)
+    return bytes(out) if len(out) > 1 else b""
+
+
+def decode(data: bytes) -> Streams:
+    """Return the streams of a compact form.
+
+    Raises
+    ------
+    ValueError
+        If `data` is of another version or cut short.
+    """
+    if not data:
+        return {}
+    if data[0] != VERSION:
+        raise ValueError(f"streams of version {data[0]} cannot be read")
+    streams: Streams = {}
+    reader = _Reader(data, 1)
+    while not reader.at_end():
+        feature = int.from_bytes(reader.take(4), "big")
+        kind = _KINDS[reader.take(1)[0]]
+        streams[feature] = _DECODERS[kind](reader, reader.number())
+    return streams
+
+
+def _encode_occurrences(out: bytearray, stream: Occurrences) -> None:
+    previous = 0
+    for at, event in stream.entries:
+        _put(out, at - previous)
+        out += event.to_bytes(ID_BYTES, "big")
+        previous = at
+
+
+def _encode_messages(out: bytearray, stream: Messages) -> None:
+    previous = 0
+    # Ordered by delivery, so that distances stay small; an open's distance is taken from the delivery.
+    for message, (delivered, opened) in sorted(stream.entries.items(), key=lambda entry: (max(entry[1]), entry[0])):
+        out += message.to_bytes(ID_BYTES, "big")
+        out.append((1 if delivered else 0) | (2 if opened else 0))
+        for instant in (delivered, opened):
+            if instant:
+                _put_signed(out, instant - previous)
+                previous = instant
+
+
+def _encode_recents(out: bytearray, stream: Recents) -> None:
+    previous = 0
+    for value, at in sorted(stream.entries.items(), key=lambda entry: (entry[1], entry[0])):
+        _put(out, at - previous)
+        text = value.encode()
+        _put(out, len(text))
+        out += text
+        previous = at
+
+
+def _decode_occurrences(reader: _Reader, length: int) -> Occurrences:
+    stream, at = Occurrences(), 0
+    for _ in range(length):
+        at += reader.number()
+        stream.entries.append((at, int.from_bytes(reader.take(ID_BYTES), "big")))
+    return stream
+
+
+def _decode_messages(reader: _Reader, length: int) -> Messages:
+    stream, at = Messages(), 0
+    for _ in range(length):
+        message = int.from_bytes(reader.take(ID_BYTES), "big")
+        known = reader.take(1)[0]
+        delivered = opened = 0
+        if known & 1:
+            delivered = at = at + reader.signed()
+        if known & 2:
+            opened = at = at + reader.signed()
+        stream.entries[message] = (delivered, opened)
+    return stream
+
+
+def _decode_recents(reader: _Reader, length: int) -> Recents:
+    stream, at = Recents(), 0
+    for _ in range(length):
+        at += reader.number()
+        stream.entries[reader.take(reader.number()).decode()] = at
+    return stream
+
+
+_DECODERS: Final[dict[type[Stream], Callable[[_Reader, int], Stream]]] = {
+    Occurrences: _decode_occurrences,
+    Messages: _decode_messages,
+    Recents: _decode_recents,
+}
+
+
+def _put(out: bytearray, number: int) -> None:
+    """Append a variable-length integer: seven bits a byte, the lowest first (LEB128)."""
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+def _put_signed(out: bytearray, number: int) -> None:
+    # ZigZag: small negative distances stay short.
+    _put(out, number << 1 if number >= 0 else (-number << 1) - 1)
+
+
+class _Reader:
+    """Takes bytes off a compact form, and notices its end."""
+
+    __slots__ = ("_data", "_position")
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self._position = position
+
+    def at_end(self) -> bool:
+        return self._position >= len(self._data)
+
+    def take(self, count: int) -> bytes:
+        taken = self._data[self._position : self._position + count]
+        if len(taken) < count:
+            raise ValueError("the streams are cut short")
+        self._position += count
+        return taken
+
+    def number(self) -> int:
+        number = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return number
+            shift += 7
+
+    def signed(self) -> int:
+        number = self.number()
+        return -((number + 1) >> 1) if number & 1 else number >> 1
