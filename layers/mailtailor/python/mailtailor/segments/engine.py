@@ -47,13 +47,20 @@ class Subject(Protocol):
     """What the engine needs of a profile."""
 
     @property
-    def streams(self) -> Streams: ...
+    def streams(self) -> Streams:
+        """What the profile remembers of its events."""
+
     @property
-    def consent(self) -> ConsentRecord: ...
+    def consent(self) -> ConsentRecord:
+        """What the person allowed."""
+
     @property
-    def memberships(self) -> Mapping[str, Membership]: ...
+    def memberships(self) -> Mapping[str, Membership]:
+        """The verdicts stored last."""
+
     @property
-    def definitions(self) -> str: ...
+    def definitions(self) -> str:
+        """The fingerprint of the definitions that gave them."""
 
 
 class Engine:
