@@ -37,3 +37,7 @@ class NotFound(MailtailorError):
 
 class TooLarge(MailtailorError):
     """Input beyond a documented limit; nothing was changed."""
+
+
+class Unavailable(MailtailorError):
+    """Something we depend on does not answer or is not set up; the same request may succeed later."""

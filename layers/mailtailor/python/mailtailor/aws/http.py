@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mailtailor.errors import BadInput, MailtailorError, NotFound, TooLarge, Unauthorized
+from mailtailor.errors import BadInput, MailtailorError, NotFound, TooLarge, Unauthorized, Unavailable
 
 STATUS: Final[tuple[tuple[type[MailtailorError], int], ...]] = (
     (Unauthorized, 401),
     (NotFound, 404),
     (TooLarge, 413),
     (BadInput, 400),
+    (Unavailable, 503),
 )
+RETRY_AFTER_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +84,6 @@ def json_response(
 def error_response(error: MailtailorError) -> dict[str, Any]:
     """Return what a client sees of `error`: the sentence, the hint, and a status that fits its kind."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
-    return json_response(status, {"code": type(error).__name__, "message": error.message, "hint": error.hint})
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if isinstance(error, Unavailable) else {}
+    payload = {"code": type(error).__name__, "message": error.message, "hint": error.hint}
+    return json_response(status, payload, headers=headers)

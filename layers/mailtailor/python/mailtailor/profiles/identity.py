@@ -61,6 +61,14 @@ class Pseudonymizer:
         return base64.urlsafe_b64encode(mac[:16])[:22].decode()
 
 
+def is_email_key(value: str) -> bool:
+    """Return whether `value` is an e-mail address, as far as its form tells, or the hex of one's SHA-256."""
+    name, at, domain = value.strip().rpartition("@")
+    if at:
+        return bool(name and domain) and not any(map(str.isspace, f"{name}{domain}"))
+    return _HEX_DIGEST.fullmatch(value.strip()) is not None
+
+
 def _normalized(kind: IdentityKind, value: str) -> str:
     text = value.strip()
     if not text:

@@ -1,0 +1,317 @@
+"""Calls of Segment's tracking API as our events.
+
+Sources of the rules: Segment, "HTTP API", "Spec: Common fields" (timestamps), "Consent object", "E-commerce spec".
+A call that `CALLS` does not name yet needs one entry there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from mailtailor.consent.policy import Purpose
+from mailtailor.errors import BadInput, NotFound
+from mailtailor.events.event import Event, Identity, event_type
+from mailtailor.events.untrusted import BadField, clean, is_private, mapping, text, time, without_addresses
+from mailtailor.events.vocabulary import commerce, mail
+from mailtailor.instant import Instant
+from mailtailor.profiles.identity import IdentityKind, Pseudonymizer, is_email_key
+
+MAX_EVENT_BYTES: Final = 32_768
+MAX_BATCH_BYTES: Final = 512_000
+MAX_BATCH_EVENTS: Final = 2_500
+MAX_MESSAGE_ID: Final = 100
+MAX_IDENTITY: Final = 256
+MAX_ATTRIBUTES: Final = 50
+MAX_ATTRIBUTE: Final = 256
+MAX_LIST: Final = 20
+
+SOURCE: Final = "segment"
+CONSENT_EVENTS: Final = frozenset({"segment_consent_preference", "segment_consent_preference_updated"})
+MAIL_EVENTS: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked"})
+ADDRESS_PARTS: Final = {
+    "city": ("city",),
+    "region": ("region", "state"),
+    "country": ("country",),
+    "postal_code": ("postal_code", "postalCode", "zip"),
+}
+
+Payload = Mapping[str, Any]
+
+
+def write_keys(authorization: str, payload: object) -> list[str]:
+    """Return the write keys a call carries: in its body, as user of HTTP Basic, or as bearer token.
+
+    Source: Segment's SDKs differ; Python sends the body's only, RudderStack's Python Basic only, Node both.
+    """
+    scheme, _, credentials = authorization.strip().partition(" ")
+    keys = [credentials.strip()] if scheme.lower() == "bearer" else []
+    if scheme.lower() == "basic":
+        try:
+            keys.append(base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[0])
+        except ValueError:
+            keys.append("")
+    in_body = payload.get("writeKey") if isinstance(payload, dict) else None
+    return [*keys, in_body] if isinstance(in_body, str) else keys
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What the receiving side adds to a call.
+
+    Parameters
+    ----------
+    received_at
+        When the call arrived.
+    pseudonymizer
+        Turns outside keys into pseudonyms.
+    new_id
+        Makes an id for a call that has none.
+    """
+
+    received_at: Instant
+    pseudonymizer: Pseudonymizer
+    new_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An event of a batch that was not taken: its place from 0, and why."""
+
+    index: int
+    error: BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a call."""
+
+    events: list[Event]
+    rejected: list[Rejection]
+
+
+def receive(call: str, payload: object, size: int, reception: Reception) -> Result:
+    """Return the events of one HTTP call.
+
+    Parameters
+    ----------
+    call
+        The last part of the path: `track`, `batch` and so on.
+    payload
+        The body, parsed.
+    size
+        The body's length in bytes, decompressed; the caller read no more than `MAX_BATCH_BYTES`.
+    reception
+        What the receiving side adds.
+
+    Raises
+    ------
+    NotFound
+        If there is no such call.
+    BadInput
+        If nothing of the call can be taken. In a batch one bad event does not refuse the others.
+    """
+    if call != "batch" and call not in CALLS:
+        raise NotFound("There is no such call.", f"Known: {', '.join([*CALLS, 'batch'])}.")
+    if not isinstance(payload, dict):
+        raise BadInput("The body must be a JSON object.")
+    if call == "batch":
+        return _batch(payload, size, reception)
+    if size > MAX_EVENT_BYTES:
+        raise BadInput("The event is larger than 32 KB.")
+    return Result([_event(call, clean(payload), reception)], [])
+
+
+def _batch(payload: Payload, size: int, reception: Reception) -> Result:
+    items = payload.get("batch")
+    if not isinstance(items, list):
+        raise BadField("batch", "must be a list of events")
+    if len(items) > MAX_BATCH_EVENTS:
+        raise BadInput("The batch has more than 2,500 events.", "Send it in parts.")
+    shared = clean({name: payload.get(name) for name in ("context", "sentAt")})
+    mapping(shared["context"], "context")
+    result = Result([], [])
+    for index, item in enumerate(items):
+        try:
+            result.events.append(_batched(item, shared, size, reception))
+        except BadInput as error:
+            result.rejected.append(Rejection(index, error))
+    return result
+
+
+def _batched(item: object, shared: Payload, batch_size: int, reception: Reception) -> Event:
+    payload = clean(mapping(item, ""))
+    # A batch that is no larger than one event may be holds none that is; measuring costs as much as parsing.
+    if batch_size > MAX_EVENT_BYTES and _size(payload) > MAX_EVENT_BYTES:
+        raise BadInput("The event is larger than 32 KB.")
+    call = payload.get("type")
+    if not isinstance(call, str) or call not in CALLS:
+        raise BadField("type", f"must be one of {', '.join(CALLS)}")
+    context = {**mapping(shared["context"], "context"), **mapping(payload.get("context"), "context")}
+    return _event(call, {"sentAt": shared["sentAt"], **payload, "context": context}, reception)
+
+
+def _size(payload: Payload) -> int:
+    return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _event(call: str, payload: Payload, reception: Reception) -> Event:
+    try:
+        return Event(
+            id=f"{SOURCE}:{_message_id(payload, reception)}",
+            source=SOURCE,
+            identities=_identities(payload, reception.pseudonymizer),
+            occurred_at=_occurred_at(payload, reception.received_at),
+            received_at=reception.received_at,
+            consent=_consent(payload),
+            **CALLS[call](payload),
+        )
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise BadField(".".join(str(part) for part in fault["loc"]), "cannot be used") from None
+
+
+def _message_id(payload: Payload, reception: Reception) -> str:
+    message_id = text(payload.get("messageId"), "messageId", limit=MAX_MESSAGE_ID)
+    if message_id is None:
+        return reception.new_id()
+    if without_addresses(message_id) != message_id:
+        return reception.pseudonymizer.pseudonym(IdentityKind.ANONYMOUS_ID, message_id)
+    return message_id
+
+
+def _identities(payload: Payload, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
+    keys = {
+        IdentityKind.USER_ID: text(payload.get("userId"), "userId", limit=MAX_IDENTITY),
+        IdentityKind.EMAIL: _email(payload),
+        IdentityKind.ANONYMOUS_ID: text(payload.get("anonymousId"), "anonymousId", limit=MAX_IDENTITY),
+    }
+    identities = tuple(Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key)
+    if not identities:
+        raise BadField("userId", "is missing, and so are anonymousId and an e-mail address")
+    return identities
+
+
+def _email(payload: Payload) -> str | None:
+    context = mapping(payload.get("context"), "context")
+    places = (
+        ("traits", payload.get("traits")),
+        ("context.traits", context.get("traits")),
+        ("properties", payload.get("properties")),
+    )
+    for field, place in places:
+        address = text(mapping(place, field).get("email"), f"{field}.email", limit=MAX_IDENTITY)
+        if address is not None:
+            if not is_email_key(address):
+                raise BadField(f"{field}.email", "must be an e-mail address or the hex of its SHA-256")
+            return address
+    return None
+
+
+def _occurred_at(payload: Payload, received_at: Instant) -> Instant:
+    """Return when it happened, by our clock.
+
+    A sender's clock may be wrong by any amount, but by the same amount when it notes the event and when it sends
+    it: `receivedAt - (sentAt - originalTimestamp)`. Without both, the time is taken as it is.
+    """
+    field = "timestamp" if payload.get("originalTimestamp") is None else "originalTimestamp"
+    original = time(payload.get(field), field)
+    sent = time(payload.get("sentAt"), "sentAt")
+    if original is None:
+        return received_at
+    corrected = original if sent is None else received_at - max(sent - original, 0)
+    return max(0, min(corrected, received_at))
+
+
+def _consent(payload: Payload) -> dict[Purpose, bool]:
+    field = "context.consent.categoryPreferences"
+    consent = mapping(mapping(payload.get("context"), "context").get("consent"), "context.consent")
+    preferences = mapping(consent.get("categoryPreferences"), field)
+    stated = {purpose: preferences[purpose] for purpose in Purpose if purpose in preferences}
+    for purpose, granted in stated.items():
+        if not isinstance(granted, bool):
+            raise BadField(f"{field}.{purpose}", "must be true or false")
+    return stated
+
+
+def _properties(payload: Payload) -> dict[str, Any]:
+    kept: dict[str, Any] = without_addresses(mapping(payload.get("properties"), "properties"))
+    return kept
+
+
+def _track(payload: Payload) -> dict[str, Any]:
+    name = text(payload.get("event"), "event", limit=MAX_ATTRIBUTE)
+    if name is None:
+        raise BadField("event", "is missing")
+    kind = event_type(without_addresses(name))
+    if not kind[:1].isalpha():
+        raise BadField("event", "must be a name that begins with a Latin letter")
+    if kind in CONSENT_EVENTS:
+        return {"type": "consent_changed"}
+    properties = commerce(_properties(payload))
+    return {"type": kind, "properties": mail(properties) if kind in MAIL_EVENTS else properties}
+
+
+def _page(payload: Payload) -> dict[str, Any]:
+    named = {name: text(payload.get(name), name, limit=MAX_ATTRIBUTE) for name in ("name", "category")}
+    given = without_addresses({name: value for name, value in named.items() if value is not None})
+    return {"type": "page_viewed", "properties": commerce({**given, **_properties(payload)})}
+
+
+def _identify(payload: Payload) -> dict[str, Any]:
+    traits = mapping(payload.get("traits"), "traits")
+    attributes: dict[str, Any] = {}
+    for name, value in traits.items():
+        if name == "address":
+            attributes.update(_address(mapping(value, "traits.address")))
+        elif name == "company" and isinstance(value, dict):
+            attributes["company"] = _attribute(value.get("name"), "traits.company.name")
+        elif not is_private(name):
+            attributes[_attribute_name(name)] = _attribute(value, f"traits.{name}")
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise BadField("traits", f"has more than {MAX_ATTRIBUTES} entries")
+    return {"type": "identified", "attributes": attributes}
+
+
+def _address(address: Payload) -> dict[str, Any]:
+    return {
+        attribute: _attribute(address[name], f"traits.address.{name}")
+        for attribute, names in ADDRESS_PARTS.items()
+        for name in reversed(names)
+        if name in address
+    }
+
+
+def _attribute_name(name: str) -> str:
+    attribute = event_type(without_addresses(name))
+    if not attribute[:1].isalpha():
+        raise BadField(f"traits.{name}", "must have a name that begins with a Latin letter")
+    return attribute
+
+
+def _attribute(value: object, field: str) -> object:
+    if isinstance(value, list):
+        if len(value) > MAX_LIST:
+            raise BadField(field, f"has more than {MAX_LIST} entries")
+        return [_scalar(item, f"{field}[{index}]") for index, item in enumerate(value)]
+    return _scalar(value, field)
+
+
+def _scalar(value: object, field: str) -> object:
+    if isinstance(value, dict | list):
+        raise BadField(field, "must be text, a number, true, false, null or a short list of them")
+    if isinstance(value, str) and len(value) > MAX_ATTRIBUTE:
+        raise BadField(field, f"is longer than {MAX_ATTRIBUTE} characters")
+    return without_addresses(value)
+
+
+CALLS: Final[Mapping[str, Callable[[Payload], dict[str, Any]]]] = MappingProxyType(
+    {"identify": _identify, "track": _track, "page": _page}
+)
+"""What each call says beyond who and when."""
