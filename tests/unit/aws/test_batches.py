@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from mailtailor.aws import batches, observability
+from mailtailor.aws import batches
 from mailtailor.aws.batches import Failures, PoisonMessage, RetryLater, process_each
 
 if TYPE_CHECKING:
