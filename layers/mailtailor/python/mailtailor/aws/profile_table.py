@@ -62,8 +62,7 @@ class ProfileTable:
         found: dict[str, Loaded] = {}
         for start in range(0, len(wanted), MAX_KEYS):
             for item in self._batch_get(wanted[start : start + MAX_KEYS]):
-                profile = decode(item)
-                found[profile.id] = Loaded(profile, item)
+                found[item["id"]["S"]] = loaded(item)
         return {profile_id: found.get(profile_id) or Loaded(Profile(profile_id), None) for profile_id in wanted}
 
     def _batch_get(self, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -78,12 +77,12 @@ class ProfileTable:
             time.sleep(0.02 * 2**attempt)
         raise Throttled("keys were left unread")
 
-    def save(self, loaded: Loaded, flips: Sequence[Flip], merged: Sequence[Merged] = ()) -> bool:
+    def save(self, prepared: Loaded, flips: Sequence[Flip], merged: Sequence[Merged] = ()) -> bool:
         """Write a profile; see `ProfileStore.save`."""
-        item = encode(loaded.profile, flips)
-        if not merged and loaded.stored is not None and not flips and same_content(item, loaded.stored):
+        item = encode(prepared.profile, flips)
+        if not merged and prepared.stored is not None and not flips and same_content(item, prepared.stored):
             return False
-        puts = [self._put(item, loaded.profile.version)]
+        puts = [self._put(item, prepared.profile.version)]
         puts += [self._put(encode(one.pointer, one.exits), one.pointer.version) for one in merged]
         try:
             if merged:
@@ -97,7 +96,7 @@ class ProfileTable:
                 "TransactionCanceledException",
                 "TransactionConflictException",
             }:
-                raise Conflict(loaded.profile.id) from error
+                raise Conflict(prepared.profile.id) from error
             raise
         return True
 
@@ -123,5 +122,13 @@ class ProfileTable:
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             item: Any = error.response.get("Item") or self._batch_get([identity])[0]
-            return Loaded(decode(item), item)
+            return loaded(item)
         return None
+
+
+def loaded(item: dict[str, Any]) -> Loaded:
+    """Return an item's profile, or why it cannot be read."""
+    try:
+        return Loaded(decode(item), item)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        return Loaded(Profile(item["id"]["S"]), item, error)

@@ -66,7 +66,7 @@ class _Pending:
 
 
 class Processor:
-    """Applies events and wake-ups.
+    """Applies events.
 
     Parameters
     ----------
@@ -120,37 +120,6 @@ class Processor:
                 _fail(outcome, works[profile_id], error)
         return outcome
 
-    def wake_ups(self, ids: Iterable[str]) -> Outcome:
-        """Evaluate the profiles that are due; too early or repeated wake-ups change nothing."""
-        outcome = Outcome()
-        wanted = list(dict.fromkeys(ids))
-        for profile_id, loaded in self._store.load(wanted).items():
-            try:
-                self._wake_one(loaded, outcome)
-            except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
-                outcome.failed[profile_id] = error
-        return outcome
-
-    def _wake_one(self, loaded: Loaded, outcome: Outcome) -> None:
-        for _ in range(MAX_ATTEMPTS):
-            profile, now = loaded.profile, self._clock()
-            if profile.due_at is None:
-                return
-            if profile.due_at > now:
-                self._send_wake_up(profile, now)
-                return
-            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
-            try:
-                self._store.save(loaded, flips)
-            except Conflict:
-                outcome.conflicts += 1
-                loaded = self._store.load([profile.id])[profile.id]
-                continue
-            outcome.flips += len(flips)
-            self._send_wake_up(profile, now)
-            return
-        raise TooManyConflicts(loaded.profile.id)
-
     def _group(self, batch: Mapping[str, list[Event]]) -> dict[str, _Work]:
         works: dict[str, _Work] = {}
         for message, events in batch.items():
@@ -183,6 +152,8 @@ class Processor:
         self._pointers[identity] = profile_id
 
     def _apply(self, loaded: Loaded, work: _Work, outcome: Outcome) -> tuple[_Pending, list[Event]]:
+        if loaded.error is not None:
+            raise loaded.error
         profile, now = loaded.profile, self._clock()
         armed_before = profile.due_at
         merged = self._link(profile, work.events, now, outcome)
@@ -225,7 +196,7 @@ class Processor:
                 continue
             outcome.flips += len(pending.flips) + sum(len(merged.exits) for merged in pending.merged)
             if profile.due_at != pending.armed_before:
-                self._send_wake_up(profile, self._clock())
+                _send_wake_up(self._wake, profile, self._clock())
             return
         raise TooManyConflicts(pending.loaded.profile.id)
 
@@ -240,10 +211,64 @@ class Processor:
         archived.update(event.id for event in admitted)
         return pending
 
-    def _send_wake_up(self, profile: Profile, now: Instant) -> None:
-        if profile.due_at is not None and profile.due_at - now <= NEAR:
-            # Rounded up: a wake-up that comes early would only have to be sent again.
-            self._wake({max(0, -(-(profile.due_at - now) // SECOND)): [profile.id]})
+
+class WakeUpProcessor:
+    """Evaluates profiles that are due.
+
+    Parameters
+    ----------
+    store, engine
+        The profiles and the segments.
+    wake
+        Where near wake-ups go.
+    clock
+        Tells the current instant.
+    """
+
+    def __init__(self, *, store: ProfileStore, engine: Engine, wake: Wake, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._engine = engine
+        self._wake = wake
+        self._clock = clock
+
+    def wake_ups(self, ids: Iterable[str]) -> Outcome:
+        """Evaluate the profiles that are due; too early or repeated wake-ups change nothing."""
+        outcome = Outcome()
+        wanted = list(dict.fromkeys(ids))
+        for profile_id, loaded in self._store.load(wanted).items():
+            try:
+                self._wake_one(loaded, outcome)
+            except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
+                outcome.failed[profile_id] = error
+        return outcome
+
+    def _wake_one(self, loaded: Loaded, outcome: Outcome) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            if loaded.error is not None:
+                raise loaded.error
+            profile, now = loaded.profile, self._clock()
+            if profile.due_at is None:
+                return
+            if profile.due_at > now:
+                _send_wake_up(self._wake, profile, now)
+                return
+            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
+            try:
+                self._store.save(loaded, flips)
+            except Conflict:
+                outcome.conflicts += 1
+                loaded = self._store.load([profile.id])[profile.id]
+                continue
+            outcome.flips += len(flips)
+            _send_wake_up(self._wake, profile, now)
+            return
+        raise TooManyConflicts(loaded.profile.id)
+
+
+def _send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
+    if profile.due_at is not None and profile.due_at - now <= NEAR:
+        # Rounded up: a wake-up that comes early would only have to be sent again.
+        wake({max(0, -(-(profile.due_at - now) // SECOND)): [profile.id]})
 
 
 def _fail(outcome: Outcome, work: _Work, error: Exception) -> None:

@@ -12,10 +12,14 @@ from mailtailor.profiles.projection import Merged
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A profile as read, with what was stored, so that a write that would change nothing is left out."""
+    """A profile as read, with what was stored, so that a write that would change nothing is left out.
+
+    `error` says that what is stored cannot be read; then only this profile's events wait, not the batch's.
+    """
 
     profile: Profile
     stored: Any
+    error: Exception | None = None
 
 
 class Conflict(Exception):
@@ -28,7 +32,7 @@ class ProfileStore(Protocol):
     def load(self, ids: Iterable[str]) -> dict[str, Loaded]:
         """Return the profiles of `ids`; an unknown id gives a profile of version 0."""
 
-    def save(self, loaded: Loaded, flips: Sequence[Flip], merged: Sequence[Merged] = ()) -> bool:
+    def save(self, prepared: Loaded, flips: Sequence[Flip], merged: Sequence[Merged] = ()) -> bool:
         """Write a profile, its flips, and the pointers that remain of profiles merged into it, all or nothing.
 
         Returns

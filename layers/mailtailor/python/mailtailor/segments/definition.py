@@ -169,7 +169,7 @@ class SegmentDefinition(_Node):
 def _depth(data: Any) -> int:  # noqa: ANN401 - whatever stands in the file
     """Return how deep `data` is nested, without recursion: it may be hostile."""
     depth, level = 0, [data]
-    while level and depth <= MAX_DEPTH * 2:
+    while level and depth < MAX_DEPTH * 2 + 2:
         depth += 1
         level = [
             child

@@ -1,0 +1,96 @@
+"""Applies events to profiles: updates what segments remember, stores flips, hands accepted events to the archive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mailtailor.aws import clients, definitions
+from mailtailor.aws.batches import Failures, PoisonMessage
+from mailtailor.aws.clock import clock_from_environment
+from mailtailor.aws.due_index import WakeUps
+from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.queues import Queue
+from mailtailor.aws.settings import from_environment
+from mailtailor.events.envelope import pack, unpack
+from mailtailor.events.event import Event
+from mailtailor.profiles.processing import Processor
+from mailtailor.segments.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment."""
+
+    profiles_table: str
+    wake_ups_queue_url: str
+    archive_queue_url: str
+
+
+@cache
+def processor() -> Processor:
+    """Compose the processor, once a container."""
+    settings = from_environment(Settings)
+    archive_queue = Queue(client=clients.sqs(), url=settings.archive_queue_url)
+
+    def archive(events: Iterable[Event]) -> None:
+        archive_queue.send_all(pack(event.model_dump_json(exclude_defaults=True) for event in events))
+
+    return Processor(
+        store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
+        engine=Engine(definitions.segments()),
+        archive=archive,
+        wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
+        clock=clock_from_environment(),
+    )
+
+
+_EVENT = TypeAdapter(Event)
+
+
+def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
+    """Return the events of a message that can be used, and the reason if some cannot."""
+    try:
+        entries = unpack(body)
+    except ValueError as error:
+        return [], PoisonMessage(type(error).__name__)
+    events, poison = [], None
+    for entry in entries:
+        try:
+            events.append(_EVENT.validate_python(entry))
+        except ValidationError as error:
+            fields = {".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False)}
+            poison = PoisonMessage(f"an event has unusable fields: {', '.join(sorted(fields))[:200]}")
+    return events, poison
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Process a batch of messages of events; only those that failed come again."""
+    failures = Failures(event["Records"], client=clients.sqs())
+    batch: dict[str, list[Event]] = {}
+    for record in event["Records"]:
+        events, poison = parse(record["body"])
+        if poison:
+            failures.add(record["messageId"], poison)
+        if events:
+            batch[record["messageId"]] = events
+    outcome = processor().events(batch)
+    for message_id, error in outcome.failed.items():
+        failures.add(message_id, error)
+    count("EventsAccepted", outcome.accepted)
+    count("EventsWithoutConsent", outcome.refused)
+    count("Flips", outcome.flips)
+    count("WriteConflicts", outcome.conflicts)
+    count("IdentityConflicts", outcome.identity_conflicts)
+    return failures.response()

@@ -1,0 +1,60 @@
+"""Runs each minute: sends the wake-ups of all profiles that are due soon, each timed to the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from mailtailor.aws import clients
+from mailtailor.aws.clock import Clock, clock_from_environment
+from mailtailor.aws.due_index import ClockTable, DueIndexTable, WakeUps
+from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.queues import Queue
+from mailtailor.aws.settings import from_environment
+from mailtailor.profiles.sweep import sweep
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment."""
+
+    profiles_table: str
+    clock_table: str
+    wake_ups_queue_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What a sweep works with."""
+
+    index: DueIndexTable
+    cursor: ClockTable
+    wake: WakeUps
+    clock: Clock
+
+
+@cache
+def dependencies() -> Dependencies:
+    """Compose the function, once a container."""
+    settings = from_environment(Settings)
+    dynamodb = clients.dynamodb()
+    return Dependencies(
+        index=DueIndexTable(client=dynamodb, table=settings.profiles_table),
+        cursor=ClockTable(client=dynamodb, table=settings.clock_table),
+        wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
+        clock=clock_from_environment(),
+    )
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    """Sweep the due index once."""
+    parts = dependencies()
+    sent = sweep(index=parts.index, cursor=parts.cursor, wake=parts.wake, now=parts.clock())
+    count("WakeUpsSent", sent)
+    return {"sent": sent}

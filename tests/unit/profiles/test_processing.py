@@ -1,0 +1,388 @@
+"""Batches of events and wake-ups: once in effect, whatever is repeated, reordered, refused or cut short."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailtailor.aws.profile_item import encode
+from mailtailor.events.event import Event
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
+from mailtailor.profiles.processing import Processor, WakeUpProcessor
+from mailtailor.segments.definition import SegmentDefinition
+from mailtailor.segments.engine import Engine
+from tests.unit.profiles.memory_store import MemoryStore
+
+NOW = 1_790_000_000_000
+ANNA = "A" * 22
+BROWSER = "B" * 22
+MAIL = "M" * 22
+OTHER = "O" * 22
+
+CONSENT = {"tracking": True, "personalization": True}
+
+
+def segment(name: str, rule: dict[str, Any]) -> SegmentDefinition:
+    return SegmentDefinition.model_validate({"name": name, "description": name, "rule": rule})
+
+
+SEGMENTS = [
+    segment("recent_purchasers", {"event": "order_completed", "within": "7d"}),
+    segment(
+        "browse_abandoners",
+        {"all": [{"event": "product_viewed", "within": "48h"}, {"not": {"event": "product_added", "within": "48h"}}]},
+    ),
+    segment("lapsed", {"event": "product_viewed", "older_than": "2d"}),
+]
+
+
+class World:
+    """A processor with everything around it in memory."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.now = NOW
+        self.store = store or MemoryStore()
+        self.archived: list[Event] = []
+        self.woken: list[tuple[int, str]] = []
+        self.engine = Engine(SEGMENTS)
+        self.processor = self.fresh()
+        self.waker = WakeUpProcessor(store=self.store, engine=self.engine, wake=self.wake, clock=lambda: self.now)
+
+    def fresh(self) -> Processor:
+        return Processor(
+            store=self.store, engine=self.engine, archive=self.archive, wake=self.wake, clock=lambda: self.now
+        )
+
+    def archive(self, events: Iterable[Event]) -> None:
+        self.store.before("archive")
+        self.archived += events
+
+    def wake(self, by_delay: Mapping[int, list[str]]) -> None:
+        self.store.before("wake")
+        self.woken += [(delay, one) for delay, ids in by_delay.items() for one in ids]
+
+    def process(self, *events: Event) -> dict[str, Exception]:
+        return self.processor.events({f"message-{n}": [event] for n, event in enumerate(events)}).failed
+
+    def members(self, profile_id: str = ANNA, at: int | None = None) -> set[str]:
+        return set(self.engine.memberships(self.store.profile(profile_id), at or self.now))
+
+
+def event(event_type: str, *, id: str = "", at: int = NOW, **more: Any) -> Event:  # noqa: A002
+    return Event.model_validate(
+        {
+            "id": id or f"{event_type}-{at}",
+            "type": event_type,
+            "source": "test",
+            "occurred_at": at,
+            "received_at": max(at, NOW),
+            **({} if "identities" in more else {"profile_id": ANNA}),
+            **more,
+        }
+    )
+
+
+def consented(at: int = NOW - HOUR, **more: Any) -> Event:
+    return event("consent_changed", at=at, consent=CONSENT, **more)
+
+
+def test_a_view_makes_a_browse_abandoner_and_an_added_product_ends_it() -> None:
+    # given
+    world = World()
+    world.process(consented())
+    # when
+    world.process(event("product_viewed"))
+    # then
+    assert world.members() == {"browse_abandoners"}
+    # when
+    world.now += MINUTE
+    world.process(event("product_added", at=world.now))
+    # then
+    assert world.members() == set()
+    assert [(flip.segment, flip.entered, flip.reason) for _, _, flip in world.store.published] == [
+        ("browse_abandoners", True, "event:product_viewed-1790000000000"),
+        ("browse_abandoners", False, "event:product_added-1790000060000"),
+    ]
+
+
+def test_behaviour_without_consent_leaves_no_trace() -> None:
+    # given
+    world = World()
+    # when
+    world.process(event("product_viewed"), event("email_opened", properties={"message_key": "m"}))
+    # then
+    assert world.store.profile(ANNA).streams == {}
+    assert world.archived == []
+
+
+def test_without_consent_for_personalization_nobody_is_in_a_segment() -> None:
+    # given
+    world = World()
+    # when
+    world.process(event("consent_changed", at=NOW - 1, consent={"tracking": True}), event("order_completed"))
+    # then what is known is kept, and not used
+    assert world.members() == set()
+    assert world.store.published == []
+    # when consent comes
+    world.process(event("consent_changed", id="later", consent={"personalization": True}))
+    # then
+    assert world.members() == {"recent_purchasers"}
+    # when it is withdrawn
+    world.now += 1
+    world.process(event("consent_changed", id="withdrawn", at=world.now, consent={"personalization": False}))
+    # then every membership ends with that write
+    assert world.members() == set()
+    assert [(flip.entered, flip.reason) for _, _, flip in world.store.published] == [
+        (True, "consent"),
+        (False, "consent"),
+    ]
+
+
+def test_the_exit_by_time_is_pushed_at_its_instant_and_names_it() -> None:
+    # given
+    world = World()
+    world.process(consented(), event("order_completed"))
+    # when a wake-up comes too early
+    world.now = NOW + 7 * DAY - MINUTE
+    world.waker.wake_ups([ANNA])
+    # then it is sent again for the right second
+    assert world.woken[-1] == (60, ANNA)
+    assert world.members() == {"recent_purchasers"}
+    # when it comes, a little late
+    world.now = NOW + 7 * DAY + 300
+    world.waker.wake_ups([ANNA])
+    # then
+    flip = world.store.published[-1][2]
+    assert (flip.segment, flip.entered, flip.reason, flip.at) == ("recent_purchasers", False, "time", NOW + 7 * DAY)
+    assert world.store.profile(ANNA).due_at is None
+
+
+def test_reads_are_exact_though_no_wake_up_ever_comes() -> None:
+    # given
+    world = World()
+    world.process(consented(), event("product_viewed"))
+    # when, then
+    assert world.members(at=NOW + 2 * DAY - 1) == {"browse_abandoners"}
+    assert world.members(at=NOW + 2 * DAY) == {"lapsed"}
+
+
+def test_a_wake_up_due_within_minutes_is_sent_by_the_writer() -> None:
+    # given
+    world = World()
+    # when the view is nearly two days old
+    world.process(consented(at=NOW - 3 * DAY), event("product_viewed", at=NOW - 2 * DAY + 90 * SECOND))
+    # then
+    assert world.woken == [(90, ANNA)]
+
+
+def test_a_repeated_event_is_archived_again_but_written_once() -> None:
+    # given
+    world = World()
+    world.process(consented(), event("product_viewed"))
+    writes = world.store.writes
+    # when
+    world.now += DAY
+    world.process(event("product_viewed"))
+    # then
+    assert world.store.writes == writes
+    assert [one.id for one in world.archived].count("product_viewed-1790000000000") == 2
+
+
+def test_all_events_of_one_profile_in_a_batch_are_one_write() -> None:
+    # given
+    world = World()
+    world.process(consented())
+    writes = world.store.writes
+    # when
+    world.process(*[event("product_viewed", id=f"v{n}", at=NOW - n) for n in range(500)])
+    # then
+    assert world.store.writes == writes + 1
+
+
+def identities(*known: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"kind": kind, "id": one} for kind, one in known]
+
+
+def test_a_browser_seen_before_the_person_is_known_becomes_part_of_the_person() -> None:
+    # given an anonymous visitor who looked at a product
+    world = World()
+    anonymous = identities(("anonymous_id", BROWSER))
+    world.process(consented(identities=anonymous), event("product_viewed", id="v", identities=anonymous))
+    assert world.members(BROWSER) == {"browse_abandoners"}
+    # when the visitor signs in
+    known = identities(("user_id", ANNA), ("email", MAIL), ("anonymous_id", BROWSER))
+    world.process(event("identified", identities=known, attributes={"first_name": "Anna"}))
+    # then the person has the visitor's history, and every identity leads there
+    assert world.members(ANNA) == {"browse_abandoners"}
+    assert world.store.profile(BROWSER).merged_into == ANNA
+    assert world.store.profile(MAIL).merged_into == ANNA
+    assert ("browse_abandoners", False, "merge") in [
+        (flip.segment, flip.entered, flip.reason) for one, _, flip in world.store.published if one == BROWSER
+    ]
+    # when the browser or an old token speaks
+    world.process(event("order_completed", identities=anonymous))
+    world.process(event("product_added", profile_id=MAIL))
+    # then it is the person
+    assert world.members(ANNA) == {"recent_purchasers"}
+
+
+def test_an_address_that_belongs_to_another_person_stays_there() -> None:
+    # given
+    world = World()
+    world.process(event("identified", identities=identities(("user_id", ANNA), ("email", MAIL))))
+    # when another person states the same address
+    outcome = world.processor.events(
+        {"m": [event("identified", id="o", identities=identities(("user_id", OTHER), ("email", MAIL)))]}
+    )
+    # then
+    assert outcome.identity_conflicts == 1
+    assert world.store.profile(MAIL).merged_into == ANNA
+    assert world.store.profile(OTHER).identities == frozenset()
+
+
+class Crash(Exception):
+    """The function was killed."""
+
+
+JOURNEY = [
+    consented(identities=identities(("anonymous_id", BROWSER))),
+    event("product_viewed", id="v1", at=NOW - 30 * MINUTE, identities=identities(("anonymous_id", BROWSER))),
+    event("identified", identities=identities(("user_id", ANNA), ("anonymous_id", BROWSER)), attributes={"n": 1}),
+    event("order_completed", identities=identities(("user_id", ANNA), ("email", MAIL))),
+    event("product_viewed", id="v2", at=NOW - 2 * DAY + MINUTE),
+]
+
+
+def state(world: World) -> dict[str, Any]:
+    """Return all items without what counts writes or evaluations."""
+    kept = {}
+    for profile_id, item in world.store.items.items():
+        kept[profile_id] = {
+            name: value for name, value in item.items() if name not in {"version", "as_of", "flips", "memberships"}
+        }
+    return kept
+
+
+@pytest.mark.parametrize("point", range(1, 40))
+def test_killed_between_any_two_calls_and_repeated_the_state_is_that_of_an_undisturbed_run(point: int) -> None:
+    # given an undisturbed run
+    calm = World()
+    for one in JOURNEY:
+        calm.process(one)
+    # and one that is killed at its n-th call
+    calls = 0
+
+    def crash(_operation: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == point:
+            raise Crash
+
+    world = World(MemoryStore(crash))
+    # when every message is delivered until it is acknowledged
+    for one in JOURNEY:
+        for _ in range(5):
+            if not world.process(one):
+                break
+            world.processor = world.fresh()
+    # then
+    assert state(world) == state(calm)
+    assert world.members() == calm.members()
+    assert {one.id for one in world.archived} == {one.id for one in calm.archived}
+    flips = {(one, flip.segment, flip.entered) for one, _, flip in world.store.published}
+    assert flips == {(one, flip.segment, flip.entered) for one, _, flip in calm.store.published}
+
+
+def test_two_writers_of_one_profile_both_count() -> None:
+    # given a writer that gets in between another's read and write, time and again
+    world = World()
+    world.process(consented())
+    rivals = iter(range(5))
+
+    def rival(operation: str) -> None:
+        number = next(rivals, None) if operation == "save" else None
+        if number is not None:
+            world.store.before = lambda _operation: None
+            world.fresh().events({"r": [event("order_completed", id=f"rival-{number}", at=NOW - 10 + number)]})
+            world.store.before = rival
+
+    world.store.before = rival
+    # when
+    outcome = world.processor.events({"m": [event("product_viewed")]})
+    # then
+    assert outcome.failed == {}
+    assert outcome.conflicts == 5
+    assert world.members() == {"browse_abandoners", "recent_purchasers"}
+
+
+def test_one_profile_in_trouble_does_not_fail_the_others() -> None:
+    # given a profile that cannot be read
+    world = World()
+    world.process(consented(profile_id=OTHER), consented(id="c2"))
+    world.store.items[OTHER]["streams"] = {"B": b"\x63broken"}
+    # when
+    outcome = world.processor.events(
+        {"bad": [event("product_viewed", profile_id=OTHER)], "good": [event("product_viewed", id="g")]}
+    )
+    # then
+    assert set(outcome.failed) == {"bad"}
+    assert world.members() == {"browse_abandoners"}
+    # when both are due
+    world.now += 3 * DAY
+    # then
+    assert set(world.waker.wake_ups([OTHER, ANNA]).failed) == {OTHER}
+    assert world.store.published[-1][2].reason == "time"
+
+
+kinds = st.sampled_from(["product_viewed", "product_added", "order_completed"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(kinds, st.integers(0, 6 * DAY)), max_size=12),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_any_order_repetition_and_batching_of_events_gives_the_same_profile(
+    happened: list[tuple[str, int]], batches: int, shuffler: random.Random
+) -> None:
+    # given the events in order, one by one
+    events = [event(kind, id=f"e{n}", at=NOW - age) for n, (kind, age) in enumerate(happened)]
+    calm = World()
+    calm.process(consented(at=NOW - 10 * DAY))
+    for one in events:
+        calm.process(one)
+    # when they come shuffled, partly twice, in batches
+    world = World()
+    world.process(consented(at=NOW - 10 * DAY))
+    arriving = [*events, *events[::2]]
+    shuffler.shuffle(arriving)
+    for start in range(batches):
+        world.process(*arriving[start::batches])
+    # then
+    assert world.members() == calm.members()
+    profile, other = world.store.profile(ANNA), calm.store.profile(ANNA)
+    assert profile.streams == other.streams
+    assert {name: (m.member, m.valid_until) for name, m in profile.memberships.items()} == {
+        name: (m.member, m.valid_until) for name, m in other.memberships.items()
+    }
+
+
+def test_an_item_gives_back_the_profile_it_was_made_of() -> None:
+    # given
+    world = World()
+    for one in JOURNEY:
+        world.process(one)
+    # when
+    for item in world.store.items.values():
+        profile = world.store.profile(item["id"]["S"])
+        again = encode(profile, ())
+        # then
+        item.pop("flips", None)
+        again["version"] = item["version"]
+        assert again == item

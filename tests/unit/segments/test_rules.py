@@ -1,0 +1,252 @@
+"""Compiled conditions say the truth at every instant, and exactly how long it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailtailor.instant import DAY, FOREVER, HOUR
+from mailtailor.segments.definition import SegmentDefinition
+from mailtailor.segments.engine import Engine
+from mailtailor.segments.rules import Features, Rule, compile_condition
+from mailtailor.segments.streams import Streams
+from mailtailor.segments.verdict import Verdict
+
+NOW = 1_790_000_000_000
+
+
+def engine_of(rule: dict[str, Any]) -> tuple[Engine, Rule]:
+    definition = SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
+    features: Features = {}
+    return Engine([definition]), compile_condition(definition.rule, features)
+
+
+def history(engine: Engine, *events: tuple[str, int, dict[str, Any]]) -> Streams:
+    streams: Streams = {}
+    for number, (event_type, at, properties) in enumerate(events):
+        engine.record(streams, event_id=f"e{number}", event_type=event_type, at=at, properties=properties)
+    return streams
+
+
+def test_a_window_is_open_at_its_end_to_the_millisecond() -> None:
+    # given
+    engine, rule = engine_of({"event": "order_completed", "within": "7d"})
+    streams = history(engine, ("order_completed", NOW, {}))
+    # when, then
+    assert rule(streams, NOW) == Verdict(truth=True, valid_until=NOW + 7 * DAY)
+    assert rule(streams, NOW + 7 * DAY - 1).truth
+    assert rule(streams, NOW + 7 * DAY) == Verdict(truth=False, valid_until=FOREVER)
+
+
+def test_the_third_last_click_decides_when_three_clicks_stop_counting() -> None:
+    # given
+    engine, rule = engine_of({"event": "email_link_clicked", "at_least": 3, "within": "30d"})
+    streams = history(engine, *[("email_link_clicked", NOW + day * DAY, {}) for day in range(5)])
+    # when, then
+    assert rule(streams, NOW + 5 * DAY) == Verdict(truth=True, valid_until=NOW + 32 * DAY)
+
+
+def test_older_than_is_true_from_that_age_on() -> None:
+    # given
+    engine, rule = engine_of({"event": "product_viewed", "older_than": "2d"})
+    streams = history(engine, ("product_viewed", NOW, {}))
+    # when, then
+    assert rule(streams, NOW) == Verdict(truth=False, valid_until=NOW + 2 * DAY)
+    assert rule(streams, NOW + 2 * DAY) == Verdict(truth=True, valid_until=FOREVER)
+    assert rule({}, NOW) == Verdict(truth=False, valid_until=FOREVER)
+
+
+def test_filters_decide_which_events_count() -> None:
+    # given
+    engine, rule = engine_of(
+        {
+            "event": "product_viewed",
+            "where": {"category": {"in": ["Home", "Garden"]}, "sale": {"exists": False}, "vip": True},
+            "within": "1d",
+        }
+    )
+    wanted = {"category": "Home", "vip": True}
+    # when, then
+    assert rule(history(engine, ("product_viewed", NOW, wanted)), NOW).truth
+    for unwanted in (
+        {**wanted, "category": "Toys"},
+        {**wanted, "sale": 5},
+        {**wanted, "vip": 1},
+        {**wanted, "category": ["Home"]},
+        {},
+    ):
+        assert not rule(history(engine, ("product_viewed", NOW, unwanted)), NOW).truth
+
+
+def delivered(message: str, at: int) -> tuple[str, int, dict[str, Any]]:
+    return ("email_delivered", at, {"message_key": message})
+
+
+def opened(message: str, at: int) -> tuple[str, int, dict[str, Any]]:
+    return ("email_opened", at, {"message_key": message})
+
+
+def test_the_share_counts_messages_opened_among_messages_delivered() -> None:
+    # given ten mails, of which seven are opened, one of them five times
+    engine, rule = engine_of({"opened_share": 0.7, "within": "30d"})
+    events = [delivered(f"m{n}", NOW) for n in range(10)]
+    events += [opened(f"m{n}", NOW + HOUR) for n in range(7)]
+    events += [opened("m0", NOW + n * HOUR) for n in range(2, 6)]
+    # when, then
+    assert rule(history(engine, *events), NOW + DAY).truth
+    assert not rule(history(engine, *events, delivered("m10", NOW)), NOW + DAY).truth
+
+
+def test_nothing_delivered_is_no_share() -> None:
+    engine, rule = engine_of({"opened_share": 0.5, "within": "30d"})
+    assert rule(history(engine, opened("m", NOW)), NOW) == Verdict(truth=False, valid_until=FOREVER)
+
+
+def test_a_share_turns_true_by_time_when_an_unopened_mail_leaves_the_window() -> None:
+    # given an unopened mail and, a day later, an opened one
+    engine, rule = engine_of({"opened_share": 0.7, "within": "10d"})
+    streams = history(engine, delivered("a", NOW), delivered("b", NOW + DAY), opened("b", NOW + DAY))
+    # when, then
+    assert rule(streams, NOW + DAY) == Verdict(truth=False, valid_until=NOW + 10 * DAY)
+    assert rule(streams, NOW + 10 * DAY) == Verdict(truth=True, valid_until=NOW + 11 * DAY)
+    assert rule(streams, NOW + 11 * DAY) == Verdict(truth=False, valid_until=FOREVER)
+
+
+# An oracle: the same conditions, counted over the whole history without streams, pruning or verdicts.
+
+TICKS = 24
+Happening = tuple[str, int, str]
+
+
+def truth(rule: dict[str, Any], events: list[Happening], now: int) -> bool:
+    if "all" in rule:
+        return all(truth(child, events, now) for child in rule["all"])
+    if "any" in rule:
+        return any(truth(child, events, now) for child in rule["any"])
+    if "not" in rule:
+        return not truth(rule["not"], events, now)
+    past = [(kind, at, value) for kind, at, value in events if at <= now]
+    if "opened_share" in rule:
+        sent = {value for kind, at, value in past if kind == "email_delivered" and now < at + rule["within"]}
+        first = {
+            value: min(at for kind, at, one in past if kind == "email_delivered" and one == value) for value in sent
+        }
+        sent = {value for value in sent if now < first[value] + rule["within"]}
+        seen = {value for kind, _, value in past if kind == "email_opened"} & sent
+        return bool(sent) and len(seen) * 100 >= int(rule["opened_share"] * 100) * len(sent)
+    matching = [
+        at
+        for kind, at, value in past
+        if kind in rule["event"] and ("where" not in rule or value == rule["where"]["value"])
+    ]
+    if "older_than" in rule:
+        return bool(matching) and bool(max(matching) + rule["older_than"] <= now)
+    return bool(sum(now < at + rule["within"] for at in matching) >= rule["at_least"])
+
+
+kinds = st.sampled_from(["view", "cart", "buy"])
+windows = st.integers(1, TICKS)
+where: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}), st.sampled_from("xy").map(lambda value: {"where": {"value": value}})
+)
+leaves = st.one_of(
+    st.builds(
+        lambda event, at_least, within, extra: {"event": event, "at_least": at_least, "within": within, **extra},
+        st.lists(kinds, min_size=1, max_size=2, unique=True),
+        st.integers(1, 3),
+        windows,
+        where,
+    ),
+    st.builds(
+        lambda event, age, extra: {"event": event, "older_than": age, **extra},
+        st.lists(kinds, min_size=1, max_size=2, unique=True),
+        windows,
+        where,
+    ),
+    st.builds(
+        lambda share, within: {"opened_share": share, "within": within},
+        st.sampled_from([0.25, 0.5, 0.7, 1.0]),
+        windows,
+    ),
+)
+rules = st.recursive(
+    leaves,
+    lambda children: st.one_of(
+        st.lists(children, min_size=1, max_size=3).map(lambda some: {"all": some}),
+        st.lists(children, min_size=1, max_size=3).map(lambda some: {"any": some}),
+        children.map(lambda one: {"not": one}),
+    ),
+    max_leaves=6,
+)
+happenings = st.lists(
+    st.tuples(
+        st.sampled_from(["view", "cart", "buy", "email_delivered", "email_opened"]),
+        st.integers(1, TICKS),
+        st.sampled_from("xy"),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=1_500, deadline=None)
+@given(rules, happenings, st.randoms(use_true_random=False))
+def test_truth_and_its_end_equal_a_count_over_the_whole_history(
+    rule: dict[str, Any], events: list[Happening], shuffler: Any
+) -> None:
+    # given a rule, and a history that arrives in any order and partly twice
+    definition = SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
+    engine = Engine([definition])
+    compiled = compile_condition(definition.rule, {})
+    arriving = [*enumerate(events), *list(enumerate(events))[::3]]
+    shuffler.shuffle(arriving)
+    streams: Streams = {}
+    for number, (kind, at, value) in arriving:
+        engine.record(
+            streams,
+            event_id=f"e{number}",
+            event_type=kind,
+            at=at,
+            properties={"message_key": value} if kind.startswith("email") else {"value": value},
+        )
+    # when it is evaluated at every instant from the last event on
+    last = max((at for _, at, _ in events), default=0)
+    now = last
+    while now <= 3 * TICKS:
+        verdict = compiled(streams, now)
+        # then the truth is the oracle's, and holds exactly as long as the verdict says
+        assert verdict.truth == truth(rule, events, now)
+        assert verdict.valid_until > now
+        for later in range(now, min(verdict.valid_until, 3 * TICKS)):
+            assert truth(rule, events, later) == verdict.truth
+        engine.prune(streams, now)
+        now += 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"event": "view", "within": "0d"}, "greater than 0"),
+        ({"event": "view", "within": "500d"}, "less than or equal"),
+        ({"event": "view", "within": "two days"}, "write a number and s, m, h or d"),
+        ({"event": "view", "within": "2d", "at_least": 0}, "greater than or equal to 1"),
+        ({"event": "View!", "within": "2d"}, "pattern"),
+        ({"events": "view"}, "a condition has one of the keys"),
+        ({"all": []}, "at least 1 item"),
+        ({"event": "view", "within": "2d", "wher": {}}, "Extra inputs"),
+        ({"opened_share": 1.5, "within": "2d"}, "less than or equal to 1"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(rule: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
+
+
+def test_a_rule_nested_without_end_is_refused() -> None:
+    rule: dict[str, Any] = {"event": "view", "within": "1d"}
+    for _ in range(5_000):
+        rule = {"not": rule}
+    with pytest.raises(ValueError, match="nested deeper"):
+        SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})

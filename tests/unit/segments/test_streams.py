@@ -1,0 +1,125 @@
+"""Streams are sets that grow by union, and their compact form is exact."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtailor.segments.streams import Messages, Occurrences, Recents, Streams, decode, encode, id_hash
+
+instants = st.integers(min_value=1, max_value=1 << 45)
+ids = st.integers(min_value=0, max_value=(1 << 48) - 1)
+
+
+def occurrences(entries: list[tuple[int, int]], keep: int) -> Occurrences:
+    stream = Occurrences()
+    for at, event in entries:
+        stream.add(at, event, keep=keep)
+    return stream
+
+
+@given(st.lists(st.tuples(instants, ids), max_size=30), st.integers(1, 10), st.randoms())
+def test_order_and_repetition_of_events_change_nothing(
+    entries: list[tuple[int, int]], keep: int, shuffler: random.Random
+) -> None:
+    # given events whose ids differ
+    entries = list({event: (at, event) for at, event in entries}.values())
+    # when they arrive in any order, some of them twice and some again after they were pruned
+    repeated = entries + entries[::2]
+    shuffler.shuffle(repeated)
+    repeated += entries
+    # then the stream is the last `keep` of them
+    assert occurrences(repeated, keep).entries == sorted(entries)[-keep:]
+
+
+def test_a_repeated_id_keeps_its_least_instant() -> None:
+    assert occurrences([(50, 7), (40, 7), (60, 7)], keep=5).entries == [(40, 7)]
+
+
+def test_a_message_opened_before_its_delivery_is_known_counts_when_the_delivery_arrives() -> None:
+    # given
+    stream = Messages()
+    # when
+    stream.add(1, opened=20)
+    stream.add(1, delivered=10)
+    stream.add(1, opened=30)
+    # then
+    assert stream.entries == {1: (10, 20)}
+
+
+def test_messages_are_forgotten_only_when_nothing_about_them_is_recent() -> None:
+    # given
+    stream = Messages({1: (10, 0), 2: (10, 95), 3: (99, 0)})
+    # when
+    stream.prune(90)
+    # then
+    assert stream.entries == {2: (10, 95), 3: (99, 0)}
+
+
+@given(st.lists(st.tuples(st.text(min_size=1, max_size=8), instants), max_size=20), st.randoms())
+def test_recent_values_do_not_depend_on_the_order_of_arrival(
+    entries: list[tuple[str, int]], shuffler: random.Random
+) -> None:
+    # given
+    newest: dict[str, int] = {}
+    for value, at in entries:
+        newest[value] = max(at, newest.get(value, 0))
+    # when
+    shuffler.shuffle(entries)
+    stream = Recents()
+    for value, at in entries:
+        stream.add(value, at, keep=4)
+    # then
+    assert stream.newest_first() == tuple(sorted(newest, key=lambda one: (newest[one], one), reverse=True)[:4])
+
+
+streams = st.dictionaries(
+    st.integers(0, (1 << 32) - 1),
+    st.one_of(
+        st.lists(st.tuples(instants, ids), min_size=1, max_size=20, unique_by=lambda one: one[1]).map(
+            lambda entries: Occurrences(sorted(entries))
+        ),
+        st.dictionaries(
+            ids, st.tuples(st.one_of(st.just(0), instants), st.one_of(st.just(0), instants)), min_size=1, max_size=20
+        ).map(Messages),
+        st.dictionaries(st.text(min_size=1, max_size=12), instants, min_size=1, max_size=8).map(Recents),
+    ),
+    max_size=8,
+)
+
+
+@given(streams)
+def test_the_compact_form_gives_back_what_it_was_made_of(original: Streams) -> None:
+    assert decode(encode(original)) == original
+
+
+@given(streams, st.integers(1, 50))
+def test_a_compact_form_cut_short_is_refused_or_ends_at_a_stream(original: Streams, cut: int) -> None:
+    # given
+    data = encode(original)[:-cut]
+    # when, then
+    try:
+        shorter = decode(data)
+    except (ValueError, UnicodeDecodeError):
+        return
+    assert shorter.items() <= original.items()
+
+
+def test_an_unknown_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="version 9"):
+        decode(b"\x09")
+
+
+def test_thirty_messages_and_three_clicks_take_less_than_half_a_kilobyte() -> None:
+    # given a recipient who got a mail a day and opened most
+    day = 86_400_000
+    start = 1_790_000_000_000
+    messages = Messages({id_hash(f"m{n}"): (start + n * day, start + n * day + 3_600_000) for n in range(30)})
+    clicks = Occurrences([(start + n * day + 4_000_000, id_hash(f"c{n}")) for n in range(3)])
+    # when
+    size = len(encode({1: messages, 2: clicks}))
+    # then
+    assert size < 512
