@@ -1,0 +1,128 @@
+"""The catalog: what a shop sells, as blocks show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from mailtailor.errors import BadInput
+
+SYMBOLS: Final = {"GBP": "£", "EUR": "€", "USD": "$"}
+SCHEMES: Final = ("https://", "http://")
+UNRANKED: Final = 1 << 31
+MAX_TEXT: Final = 2_000
+MAX_PRICE: Final = 1_000_000_000
+
+
+class Product(NamedTuple):
+    """One product; `rank` orders by popularity, 1 is the bestseller.
+
+    A tuple, because a cold function makes thousands of them before its first answer.
+    """
+
+    id: str
+    name: str
+    price: Decimal
+    currency: str
+    url: str
+    category: str = ""
+    rank: int = UNRANKED
+    image_url: str = ""
+
+    @property
+    def price_text(self) -> str:
+        """The price as people read it: `£12.50`, or `12.50 SEK` for a currency without a well-known sign."""
+        symbol = SYMBOLS.get(self.currency)
+        return f"{symbol}{self.price:,.2f}" if symbol else f"{self.price:,.2f} {self.currency}"
+
+
+class Catalog:
+    """Products by id, by popularity and by category.
+
+    Parameters
+    ----------
+    products
+        In any order; of two with one id the first counts.
+    """
+
+    def __init__(self, products: Iterable[Product] = ()) -> None:
+        self._by_id: dict[str, Product] = {}
+        for product in products:
+            self._by_id.setdefault(product.id, product)
+        self.bestsellers: tuple[Product, ...] = tuple(
+            sorted(self._by_id.values(), key=lambda product: (product.rank, product.id))
+        )
+        self._by_category: dict[str, list[Product]] = {}
+        for product in self.bestsellers:
+            self._by_category.setdefault(product.category, []).append(product)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def by_id(self, product_id: str) -> Product | None:
+        """Return the product, None if the catalog has it no more."""
+        return self._by_id.get(product_id)
+
+    def by_category(self, category: str) -> tuple[Product, ...]:
+        """Return the category's products, the most popular first; no category has none."""
+        return tuple(self._by_category.get(category, ())) if category else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCatalog:
+    """A catalog and how many products were left out because they could not be shown."""
+
+    catalog: Catalog
+    refused: int
+
+
+def parse(document: bytes) -> ParsedCatalog:
+    """Return the catalog in a JSON document `{"products": [{"id", "name", "price", "currency", "url", ...}]}`.
+
+    A product without a name, a price or an http(s) address is left out and counted: one bad row must not cost a
+    shop all recommendations.
+
+    Raises
+    ------
+    BadInput
+        If the document is no such JSON.
+    """
+    try:
+        rows = json.loads(document, parse_float=Decimal)["products"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadInput("The catalog is no JSON object with a list of products.") from error
+    if not isinstance(rows, list):
+        raise BadInput("The catalog is no JSON object with a list of products.")
+    products = [product for row in rows if (product := _product(row)) is not None]
+    return ParsedCatalog(Catalog(products), refused=len(rows) - len(products))
+
+
+def _product(row: Any) -> Product | None:  # noqa: ANN401 - whatever stands in the file
+    if not isinstance(row, Mapping):
+        return None
+    product = Product(
+        id=_text(row.get("id")),
+        name=_text(row.get("name")),
+        price=_amount(row.get("price")),
+        currency=_text(row.get("currency", "GBP")),
+        url=_text(row.get("url")),
+        category=_text(row.get("category")),
+        rank=rank if type(rank := row.get("rank")) is int else UNRANKED,
+        image_url=_text(row.get("image_url")),
+    )
+    complete = product.id and product.name and product.currency and product.price >= 0
+    return product if complete and product.url.startswith(SCHEMES) else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= MAX_TEXT else ""
+
+
+def _amount(value: object) -> Decimal:
+    """Return a price, or -1 for what is none; a float would already have lost it."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value < MAX_PRICE:
+        return Decimal(value)
+    return Decimal(-1)

@@ -1,0 +1,196 @@
+"""Reads blocks and offers from files, and checks them so that a mistake stops the deploy and not a mail.
+
+A block is a directory with a `block.yaml` and the template files that it names. Each template is compiled and tried
+with sample data; every error names the file and the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
+
+from mailtailor.content.block import Block, Variant
+from mailtailor.content.offer import OfferList
+from mailtailor.content.render import Format, Renderer, template_name
+from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment, did_you_mean
+from mailtailor.content.select import PRODUCTS_SHOWN, VARIABLES
+from mailtailor.definition_files import DefinitionError, line_in, load
+
+BLOCK_FILE: Final = "block.yaml"
+
+_SAMPLE_PRODUCT: Final = {
+    "id": "85123A",
+    "name": "White hanging heart T-light holder",
+    "price": "£1,012.95",
+    "url": "https://shop.example/products/85123A",
+    "category": "home",
+    "image_url": "https://shop.example/images/85123A.jpg",
+    "why": "viewed",
+}
+_SAMPLE: Final[dict[str, Any]] = {
+    "recipient": {},
+    "products": [_SAMPLE_PRODUCT] * PRODUCTS_SHOWN,
+    "bestsellers": [_SAMPLE_PRODUCT] * PRODUCTS_SHOWN,
+    "offer": {
+        "name": "spring",
+        "headline": "Free delivery this week",
+        "text": "On everything for the garden.",
+        "url": "https://shop.example/offers/spring",
+        "code": "SPRING26",
+        "ends": "30 November 2026",
+    },
+}
+
+
+def load_blocks(directory: Path) -> list[Block]:
+    """Return the blocks under `directory`, one a subdirectory, in the order of their names.
+
+    Raises
+    ------
+    DefinitionError
+        Names file and line of the first thing that cannot be used.
+    """
+    files = sorted(directory.glob(f"*/{BLOCK_FILE}")) if directory.is_dir() else []
+    if not files:
+        raise DefinitionError(directory, 1, f"there is no block; expected <block>/{BLOCK_FILE} in this directory.")
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+        if not (folder / BLOCK_FILE).exists():
+            raise DefinitionError(folder / BLOCK_FILE, 1, "the file is missing.")
+    return [_load_block(file) for file in files]
+
+
+def load_offers(path: Path) -> OfferList:
+    """Return the offers in `path`; raise `DefinitionError` as `load_blocks` does."""
+    return load(path, OfferList)
+
+
+def check_audiences(blocks: Iterable[Block], segments: Iterable[str], directory: Path) -> None:
+    """Refuse an audience that names no segment.
+
+    Raises
+    ------
+    DefinitionError
+        Names the file and line of the first unknown segment.
+    """
+    known = set(segments)
+    for block in blocks:
+        for index, variant in enumerate(block.variants):
+            for place, segment in enumerate(variant.audience):
+                if segment not in known:
+                    path = directory / block.name / BLOCK_FILE
+                    raise DefinitionError(
+                        path,
+                        line_in(path, ("variants", index, "audience", place)),
+                        f"there is no segment {segment!r}{did_you_mean(segment, known)}.",
+                    )
+
+
+def _load_block(path: Path) -> Block:
+    named = load(path, Block)
+    if named.name != path.parent.name:
+        message = f"the block is named {named.name!r}, its directory {path.parent.name!r}; make them equal."
+        raise DefinitionError(path, line_in(path, ("name",)), message)
+    block = _inlined(path, named)
+    _check_templates(path.parent, named, block)
+    return block
+
+
+def _inlined(path: Path, named: Block) -> Block:
+    """Return the block with each file name replaced by the file's text."""
+
+    def text(file: str, *location: int | str) -> str:
+        line = line_in(path, location)
+        if "/" in file or "\\" in file:
+            raise DefinitionError(path, line, f"{file!r} must be a file beside {BLOCK_FILE}.")
+        try:
+            content = (path.parent / file).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise DefinitionError(path, line, f"the template file {file!r} is missing.") from error
+        except UnicodeDecodeError as error:
+            raise DefinitionError(path.parent / file, 1, "the file is not UTF-8 text.") from error
+        if not content.strip():
+            raise DefinitionError(path.parent / file, 1, "the file is empty.")
+        return content
+
+    variants = [
+        variant.model_dump()
+        | {"template": text(variant.template, "variants", index, "template")}
+        | ({"text": text(variant.text, "variants", index, "text")} if variant.text else {})
+        for index, variant in enumerate(named.variants)
+    ]
+    try:
+        return Block.model_validate(
+            named.model_dump()
+            | {"variants": variants}
+            | {"parts": {name: text(file, "parts", name) for name, file in named.parts.items()}}
+            | {"fallback": text(named.fallback, "fallback")}
+            | {"fallback_text": text(named.fallback_text, "fallback_text")}
+        )
+    except ValueError as error:
+        raise DefinitionError(path, 1, "a template is longer than 32,000 characters.") from error
+
+
+def _check_templates(folder: Path, named: Block, block: Block) -> None:
+    environment = TemplateEnvironment(block.parts, html=True)
+    for name, source in block.parts.items():
+        _check_names(environment, folder / named.parts[name], source, known=())
+    renderer = Renderer(block)
+    for names, variant in zip(named.variants, block.variants, strict=True):
+        for form, file, source in _templates(names, variant):
+            _check_names(environment, folder / file, source, known=VARIABLES)
+            _try(renderer, variant, form, {template_name(variant, form): folder / file, **_part_files(folder, named)})
+
+
+def _templates(names: Variant, variant: Variant) -> Iterator[tuple[Format, str, str]]:
+    yield Format.HTML, names.template, variant.template
+    if names.text is not None and variant.text is not None:
+        yield Format.TEXT, names.text, variant.text
+
+
+def _part_files(folder: Path, named: Block) -> dict[str, Path]:
+    return {name: folder / file for name, file in named.parts.items()}
+
+
+def _check_names(environment: TemplateEnvironment, path: Path, source: str, *, known: Iterable[str]) -> None:
+    """Refuse templates that do not compile, and variables and parts that do not exist."""
+    try:
+        environment.compile(source)
+        tree = environment.parse(source)
+        unknown = meta.find_undeclared_variables(tree) - {*known, *FUNCTIONS}
+    except TemplateSyntaxError as error:
+        raise DefinitionError(path, error.lineno, f"{error.message or 'not a valid template'}.") from error
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        raise DefinitionError(path, 1, "the template is nested too deeply.") from error
+    for node in tree.find_all(nodes.Name):
+        if node.name in unknown:
+            hint = did_you_mean(node.name, [*known, *FUNCTIONS])
+            raise DefinitionError(path, node.lineno, f"there is no variable {node.name!r}{hint}.")
+
+
+def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Path]) -> None:
+    """Render once with sample data, for the names inside `offer` and `products`, and for sizes."""
+    path = files[template_name(variant, form)]
+    try:
+        renderer.render(variant, form, _SAMPLE, lambda url, **_: url + "x" * 300)
+    except UndefinedError as error:
+        hint = "Not every recipient has each attribute: write `| default('...')` after it."
+        place, line = _place(error, files, path)
+        raise DefinitionError(place, line, f"{error.message}.", hint) from error
+    except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
+        place, line = _place(error, files, path)
+        raise DefinitionError(place, line, f"{str(error) or type(error).__name__}.") from error
+
+
+def _place(error: BaseException, files: dict[str, Path], default: Path) -> tuple[Path, int]:
+    """Return the file and line of a template in which `error` arose, from the traceback that Jinja rewrote."""
+    place, line = default, 1
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name in files:
+            place, line = files[name], trace.tb_lineno
+        trace = trace.tb_next
+    return place, line

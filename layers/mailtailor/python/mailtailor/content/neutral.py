@@ -1,0 +1,30 @@
+"""Makes a customer's data harmless to the e-mail service provider that receives a block.
+
+An ESP looks for its own language in the mail it assembles: AMPscript `%%...%%`, Liquid and Handlebars `{{...}}`
+and `{%...%}`, Mailchimp's `*|...|*`, `[[...]]` of others. A customer named `{{secret}}` must never be evaluated,
+so the characters that open such tags are written in another way wherever data is printed. A template's own text
+stays as its author wrote it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from markupsafe import Markup, escape
+
+# Single characters, not pairs: the second half of a pair may come from the template or from the next value.
+# A percent sign with two hexadecimal digits is part of a URL, and no ESP's tag can start with only one.
+_SPECIAL: Final = re.compile(r"[{}\[\]|]|%(?![0-9A-Fa-f]{2})|(?<=%)%|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|%"}
+_LOOKALIKES: Final = dict(zip("{}[]|%", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff05", strict=True))
+
+
+def in_html(text: str) -> Markup:
+    """Return `text` escaped for HTML text and quoted attributes, with ESP syntax as entities; control characters go."""
+    return Markup(_SPECIAL.sub(lambda match: _ENTITIES.get(match[0], ""), str(escape(text))))  # noqa: S704 - escaped
+
+
+def in_text(text: str) -> str:
+    """Return `text` for plain text, where no entities exist: ESP syntax becomes full-width look-alikes."""
+    return _SPECIAL.sub(lambda match: _LOOKALIKES.get(match[0], ""), text)

@@ -1,0 +1,307 @@
+"""Jinja2, cut down to what a block needs and bounded in all it does.
+
+The sandbox that Jinja ships guards objects, not resources, and was escaped four times through string formatting.
+So this one starts from an allow list: template syntax, filters, tests, functions. Attributes reach into dictionaries
+only, methods cannot be called, operators work on numbers only. Every pass through a loop or macro is charged to a
+budget in proportion to its size, as is every character printed, so that no template can run long or grow large.
+"""
+
+# ruff: noqa: ANN401 - Jinja calls all of this with whatever a template holds
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2.exceptions import SecurityError
+from jinja2.filters import do_capitalize, do_default, do_title, do_trim
+from jinja2.runtime import Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from mailtailor.content import neutral
+
+MAX_STEPS: Final = 50_000
+"""Syntax nodes passed in loops and macros: about 20 ms of work, hundreds of times what a block of 12 products takes."""
+MAX_CHARACTERS: Final = 100_000
+MAX_RANGE: Final = 100
+MAX_NUMBER: Final = 10**12
+_SPEND: Final = "_spend"
+
+
+class TrackLink(Protocol):
+    """Makes a tracked link of a destination."""
+
+    def __call__(self, url: str, *, product_id: str, category: str) -> str:
+        """Return the tracked URL."""
+
+
+class Exhausted(SecurityError):
+    """A template asked for more work or output than a block may."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One rendering: what it may still spend, and how it makes links."""
+
+    track: TrackLink
+    steps: int = MAX_STEPS
+    characters: int = MAX_CHARACTERS
+
+    def spend(self, steps: int, characters: int) -> None:
+        """Charge the budget.
+
+        Raises
+        ------
+        Exhausted
+            If nothing is left.
+        """
+        self.steps -= steps
+        self.characters -= characters
+        if self.steps < 0 or self.characters < 0:
+            raise Exhausted("the template takes too many steps or prints too much")
+
+
+# A template reaches every object in its variables, so the run is kept where it cannot look.
+_run: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
+@contextmanager
+def running(run: Run) -> Iterator[None]:
+    """Charge what templates do inside the `with` block to `run`."""
+    token = _run.set(run)
+    try:
+        yield
+    finally:
+        _run.reset(token)
+
+
+def _track(url: str, product_id: str = "", category: str = "") -> str:
+    run = _run.get()
+    if run is None or not all(isinstance(value, str) for value in (url, product_id, category)):
+        raise SecurityError("track() takes a URL and names")
+    return run.track(url, product_id=product_id, category=category)
+
+
+def _range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    if len(numbers) > MAX_RANGE:
+        raise SecurityError(f"range() has more than {MAX_RANGE} numbers")
+    return numbers
+
+
+@pass_context
+def _charge(context: Context, value: None, steps: int, characters: int) -> None:  # noqa: ARG001 - a filter's signature
+    # It takes the context only so that Jinja does not evaluate it while compiling.
+    run = _run.get()
+    if run is not None:
+        run.spend(steps, characters)
+
+
+def _on_text(function: Callable[..., str]) -> Callable[..., str]:
+    def checked(value: Any, *args: Any, **kwargs: Any) -> str:
+        # Jinja's own filters would turn anything into text first, a list nested without end included.
+        if not isinstance(value, str | int | float):
+            raise SecurityError("the filter works on text only")
+        return function(str(value), *args, **kwargs)
+
+    return checked
+
+
+def _truncate(value: str, length: int = 80) -> str:
+    if len(value) <= length:
+        return value
+    shortened = value[: max(length - 1, 0)]
+    return (shortened.rsplit(" ", 1)[0] if " " in shortened else shortened) + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _join(values: Any, separator: str = ", ") -> str:
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str | int | float) for value in values):
+        raise SecurityError("join works on a list of text or numbers")
+    texts = [str(value) for value in values]
+    if len(separator) * len(texts) + sum(map(len, texts)) > MAX_CHARACTERS:
+        raise Exhausted("join makes too long a text")
+    return separator.join(texts)
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, str | list | tuple | dict):
+        raise SecurityError("length works on text and lists")
+    return len(value)
+
+
+FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "default": do_default,
+    "d": do_default,
+    "upper": _on_text(str.upper),
+    "lower": _on_text(str.lower),
+    "title": _on_text(do_title),
+    "capitalize": _on_text(do_capitalize),
+    "trim": _on_text(do_trim),
+    "truncate": _on_text(_truncate),
+    "urlencode": _on_text(lambda value: quote(value, safe="")),
+    "join": _join,
+    "length": _length,
+}
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"track": _track, "range": _range}
+TESTS: Final = ("defined", "undefined", "string", "number", "odd", "even", "divisibleby", "in")
+ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%"})
+
+_ALLOWED: Final = frozenset(
+    {
+        *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Macro),
+        *(nodes.FromImport, nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem),
+        *(nodes.Slice, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
+        *(nodes.Neg, nodes.Pos, nodes.CondExpr, nodes.Call, nodes.Keyword),
+        *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+    }
+)
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """Compiles and runs the templates of one block.
+
+    Parameters
+    ----------
+    templates
+        Texts by name; a template may import macros from another.
+    html
+        Whether they make HTML, which is escaped always, or plain text.
+    """
+
+    intercepted_binops = ARITHMETIC
+
+    def __init__(self, templates: Mapping[str, str], *, html: bool) -> None:
+        super().__init__(
+            autoescape=html,
+            # The name doubles as the file's, by which a traceback tells where in which template an error arose.
+            loader=FunctionLoader(lambda name: (templates[name], name, None) if name in templates else None),
+            undefined=StrictUndefined,
+            finalize=self._print_html if html else self._print_text,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.filters = {**FILTERS, _SPEND: _charge}
+        self.tests = {name: self.tests[name] for name in TESTS}
+        self.globals = dict(FUNCTIONS)
+
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        # Jinja's hook between parsing and compiling.
+        check_syntax(source)
+        _charge_passes(source)
+        return super()._generate(source, *args, **kwargs)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a dictionary's entry, or a fact about the loop such as `loop.index`; no other object is entered."""
+        if isinstance(obj, LoopContext):
+            return super().getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an entry of a dictionary, list or text."""
+        if isinstance(obj, dict | list | tuple | str):
+            try:
+                return obj[argument]
+            except (TypeError, LookupError):
+                pass
+        return self.undefined(obj=obj, name=argument)
+
+    def call(self, context: Context, callee: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a macro or one of the allowed functions."""
+        if not isinstance(callee, Macro) and callee not in FUNCTIONS.values():
+            raise SecurityError("only macros and a few functions can be called")
+        return context.call(callee, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Calculate with two numbers of a reasonable size."""
+        if not (isinstance(left, int | float) and isinstance(right, int | float)):
+            raise SecurityError(f"{operator} works on numbers only")
+        result = super().call_binop(context, operator, left, right)
+        if abs(result) > MAX_NUMBER:
+            raise Exhausted("the number grows too large")
+        return result
+
+    def _print_html(self, value: Any) -> str:
+        # Markup is what a macro made: its data went through here already.
+        return self._charged(value if isinstance(value, Markup) else neutral.in_html(_printable(value)))
+
+    def _print_text(self, value: Any) -> str:
+        return self._charged(value if isinstance(value, Markup) else neutral.in_text(_printable(value)))
+
+    @staticmethod
+    def _charged(text: str) -> str:
+        run = _run.get()
+        if run is not None:
+            run.spend(1, len(text))
+        return text
+
+
+def _printable(value: Any) -> str:
+    if isinstance(value, Undefined) or (isinstance(value, str | int | float) and not isinstance(value, bool)):
+        return str(value)
+    raise SecurityError("only text and numbers can be printed")
+
+
+def check_syntax(template: nodes.Template) -> None:
+    """Refuse what is not on the allow list.
+
+    Raises
+    ------
+    TemplateSyntaxError
+        Names the line and what is not available.
+    """
+    for node in template.find_all(nodes.Node):
+        fault = _fault(node)
+        if fault:
+            raise TemplateSyntaxError(fault, node.lineno or 1)
+
+
+def _fault(node: nodes.Node) -> str:
+    fault = ""
+    match node:
+        case nodes.Filter(name=name) if name not in FILTERS:
+            fault = f"there is no filter {name!r}{did_you_mean(name, FILTERS)}"
+        case nodes.Test(name=name) if name not in TESTS:
+            fault = f"there is no test {name!r}{did_you_mean(name, TESTS)}"
+        case nodes.Getattr(attr=name) if name.startswith("_"):
+            fault = f"{name!r} cannot be read"
+        case nodes.For(recursive=True):
+            fault = "a loop cannot be recursive"
+        case nodes.Call() if not isinstance(node.node, nodes.Name) or node.dyn_args or node.dyn_kwargs:
+            fault = "only macros, track() and range() can be called, with plain arguments"
+        case nodes.FromImport() if not isinstance(node.template, nodes.Const) or node.with_context:
+            fault = "macros can be imported from a named part only, without context"
+        # Lists of lists, set twenty times over, would double in size each time.
+        case nodes.List(items=items) | nodes.Tuple(ctx="load", items=items) if not _constant(items):
+            fault = "a list can hold plain values only"
+        case _ if type(node) not in _ALLOWED:
+            fault = f"{type(node).__name__.lower()!r} is not available in blocks"
+    return fault
+
+
+def _constant(items: Iterable[nodes.Node]) -> bool:
+    return all(isinstance(item, nodes.Const) for item in items)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?`, or nothing when nothing is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _charge_passes(template: nodes.Template) -> None:
+    environment = template.environment
+    for node in list(template.find_all((nodes.For, nodes.Macro))):
+        if environment is None or not isinstance(node, nodes.For | nodes.Macro):
+            continue
+        steps = sum(1 for _ in node.find_all(nodes.Node))
+        characters = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
+        cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(characters)]
+        charge = nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
+        node.body.insert(0, nodes.ExprStmt(charge, lineno=node.lineno).set_environment(environment))
