@@ -1,0 +1,37 @@
+"""Compiles the definitions (segments, blocks, offers) into the package that functions load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+PACKAGE: Final = "mailtailor_definitions"
+_INIT: Final = '"""Definitions, compiled from layers/definitions when Mailtailor was built."""\n'
+
+
+def compile_definitions(source: Path) -> dict[str, str]:
+    """Return the package's files by name, from the definitions under `source`.
+
+    Raises
+    ------
+    DefinitionError
+        If a definition is missing or cannot be used; names file and line.
+    """
+    # Imported here because pydantic and YAML are of no use to whoever builds only the other layers.
+    from mailtailor.content.files import load_blocks, load_offers  # noqa: PLC0415
+    from mailtailor.segments.files import load_segments  # noqa: PLC0415
+
+    segments = load_segments(source / "segments")
+    blocks = load_blocks(source / "blocks")
+    offers = load_offers(source / "offers.yaml")
+    return {
+        "__init__.py": _INIT,
+        "segments.json": _json([segment.model_dump(mode="json", by_alias=True) for segment in segments]),
+        "blocks.json": _json([block.model_dump(mode="json", by_alias=True) for block in blocks]),
+        "offers.json": _json(offers.model_dump(mode="json", by_alias=True)),
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"

@@ -1,0 +1,73 @@
+"""The functions: what each may use of time, memory and layers. Its trigger and rights stand in the stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Layer = Literal["runtime", "archive", "mailtailor", "definitions"]
+LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "mailtailor", "definitions")
+LIBRARY: Final[tuple[Layer, ...]] = ("runtime", "mailtailor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One function.
+
+    Parameters
+    ----------
+    name
+        Of its directory in `functions/`.
+    timeout
+        In seconds.
+    memory
+        In MB; the share of a processor grows with it.
+    layers
+        What it can import.
+    reserved_concurrency
+        Set aside for this function alone, and at the same time its limit.
+    """
+
+    name: str
+    timeout: int
+    memory: int = 512
+    layers: tuple[Layer, ...] = LIBRARY
+    reserved_concurrency: int | None = None
+
+    @property
+    def construct_id(self) -> str:
+        """The name as an id in the stack, `open_pixel` as `OpenPixel`."""
+        return self.name.title().replace("_", "")
+
+
+_WITH_DEFINITIONS: Final[tuple[Layer, ...]] = (*LIBRARY, "definitions")
+
+# What a recipient waits for keeps a concurrency of its own, so that no backlog of workers can starve it.
+OPEN_PIXEL: Final = Job(name="open_pixel", timeout=5, memory=256, reserved_concurrency=100)
+CLICK_REDIRECT: Final = Job(name="click_redirect", timeout=5, memory=256, reserved_concurrency=100)
+DYNAMIC_CONTENT: Final = Job(name="dynamic_content", timeout=3, layers=_WITH_DEFINITIONS, reserved_concurrency=100)
+
+TRACK_API: Final = Job(name="track_api", timeout=10)
+WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10)
+
+EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, layers=_WITH_DEFINITIONS)
+WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, layers=_WITH_DEFINITIONS)
+SEGMENT_CLOCK: Final = Job(name="segment_clock", timeout=50)
+MEMBERSHIP_PUBLISHER: Final = Job(name="membership_publisher", timeout=30)
+ESP_SYNC: Final = Job(name="esp_sync", timeout=60)
+EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
+
+JOBS: Final = (
+    OPEN_PIXEL,
+    CLICK_REDIRECT,
+    TRACK_API,
+    WEBHOOK_INGEST,
+    EVENT_PROCESSOR,
+    WAKE_PROCESSOR,
+    SEGMENT_CLOCK,
+    MEMBERSHIP_PUBLISHER,
+    ESP_SYNC,
+    DYNAMIC_CONTENT,
+    EVENT_ARCHIVER,
+)
+HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT)
