@@ -22,7 +22,7 @@ def opened(
         "campaign": mailing.campaign,
         "message_key": message_key(mailing.campaign, mailing.instance, recipient.profile_id),
     }
-    return _event(event_id, "email_opened", recipient, at, properties, user_agent)
+    return _event(event_id, "email_opened", recipient=recipient, at=at, properties=properties, user_agent=user_agent)
 
 
 def clicked(*, event_id: str, link: LinkToken, recipient: RecipientToken, at: Instant, user_agent: str = "") -> str:
@@ -37,11 +37,13 @@ def clicked(*, event_id: str, link: LinkToken, recipient: RecipientToken, at: In
         properties["product_id"] = link.product_id
     if link.category:
         properties["category"] = link.category
-    return _event(event_id, "email_link_clicked", recipient, at, properties, user_agent)
+    return _event(
+        event_id, "email_link_clicked", recipient=recipient, at=at, properties=properties, user_agent=user_agent
+    )
 
 
 def _event(
-    event_id: str, kind: str, recipient: RecipientToken, at: Instant, properties: dict[str, Any], user_agent: str
+    event_id: str, kind: str, *, recipient: RecipientToken, at: Instant, properties: dict[str, Any], user_agent: str
 ) -> str:
     if user_agent:
         # Half a surrogate pair may arrive in a header and is no text to whoever reads the event.

@@ -1,0 +1,67 @@
+"""GET, HEAD /o/{mailing}/{recipient}.gif: the open pixel. Whatever happens, the mail gets its image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
+
+from mailtailor.aws import http
+from mailtailor.aws.capture import Capture, connect
+from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.events import capture
+from mailtailor.tracking import pixel
+from mailtailor.tracking.paths import OPEN, tracked_path
+from mailtailor.tracking.tokens import BadToken, Purpose, read_mailing, read_recipient
+
+IMAGE: Final = http.response(200, pixel.GIF, headers=pixel.HEADERS)
+HEAD: Final = http.response(200, headers=pixel.HEADERS)
+
+# Made at the first request and kept. Tests call `answer` with their own.
+dependencies = cache(connect)
+
+
+def answer(request: http.Request, given: Capture) -> dict[str, Any]:
+    """Return the image and record the open; a machine that only probes (HEAD) has opened nothing."""
+    if request.method == "HEAD":
+        return HEAD
+    path = tracked_path(request.path, OPEN)
+    try:
+        mailing = given.keys.read(lambda keyring: read_mailing(keyring, path.subject))
+        recipient = given.keys.read(lambda keyring: read_recipient(keyring, path.recipient, Purpose.TRACK))
+    except BadToken as error:
+        count("OpensRefused", reason=error.reason)
+        return IMAGE
+    given.queue(
+        capture.opened(
+            event_id=given.new_id(),
+            mailing=mailing,
+            recipient=recipient,
+            at=given.clock(),
+            user_agent=request.headers.get("user-agent", ""),
+        )
+    )
+    return IMAGE
+
+
+@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
+@metrics.log_metrics
+def observed(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answer, and count it if the open could not be recorded for a reason unforeseen."""
+    try:
+        return answer(http.request(event), dependencies())
+    except Exception:  # noqa: BLE001 - the image comes first
+        logger.exception("The open was not recorded.")
+        count("OpensFailed")
+        return IMAGE
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Answer one request of the HTTP API."""
+    try:
+        response: dict[str, Any] = observed(event, context)
+    except Exception:  # noqa: BLE001 - even logs and metrics may fail; the image does not depend on them
+        return IMAGE
+    return response
