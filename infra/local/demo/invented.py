@@ -28,19 +28,15 @@ BROWSED_WITHIN: Final = 21 * DAY
 CURRENCY: Final = "GBP"
 HOME: Final = "United Kingdom"
 
-NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "United Kingdom": tuple(
-        "Alice Amelia Arthur Beatrice Callum Charlotte Daisy Edward Eleanor Fiona Florence George Grace Hamish Harriet "
-        "Harry Imogen Isla Jack James Josephine Kate Leo Lucy Mabel Martha Matilda Niamh Nora Oliver Oscar Owen Poppy "
-        "Rhys Rosie Samuel Sophie Theo Thomas Violet Winifred Zoe".split()
-    ),
-    "Germany": tuple("Anja Birgit Carsten Clara Felix Greta Jonas Katrin Lena Matthias Sabine Tobias".split()),
-    "France": tuple("Amélie Antoine Camille Chloé Élodie Hugo Julien Lucie Manon Mathieu Océane Thibault".split()),
-    "Spain": tuple("Alba Álvaro Carmen Iñigo Javier Lucía Marta Nuria Pablo Rocío".split()),
+NAMES: Final[Mapping[str, str]] = {
+    "United Kingdom": "Alice Amelia Arthur Beatrice Callum Charlotte Daisy Edward Eleanor Fiona Florence George Grace "
+    "Hamish Harriet Harry Imogen Isla Jack James Josephine Kate Leo Lucy Mabel Martha Matilda Niamh Nora Oliver Oscar "
+    "Owen Poppy Rhys Rosie Samuel Sophie Theo Thomas Violet Winifred Zoe",
+    "Germany": "Anja Birgit Carsten Clara Felix Greta Jonas Katrin Lena Matthias Sabine Tobias",
+    "France": "Amélie Antoine Camille Chloé Élodie Hugo Julien Lucie Manon Mathieu Océane Thibault",
+    "Spain": "Alba Álvaro Carmen Iñigo Javier Lucía Marta Nuria Pablo Rocío",
 }
-OTHER_NAMES: Final = tuple(
-    "Alva Anton Emil Elsa Freja Ida Ines Johan Julia Karin Lukas Maria Mikael Nina Paul Sara".split()
-)
+OTHER_NAMES: Final = "Alva Anton Emil Elsa Freja Ida Ines Johan Julia Karin Lukas Maria Mikael Nina Paul Sara"
 
 REGIONS: Final[Mapping[str, int]] = {
     "London": 18,
@@ -148,7 +144,7 @@ class _Inventor:
 
     def person(self) -> Person:
         customer = self._customer
-        first_name = self._one(NAMES.get(customer.country, OTHER_NAMES))
+        first_name = self._one(NAMES.get(customer.country, OTHER_NAMES).split())
         region = self._weighted(REGIONS) if customer.country == HOME else None
         tracking, personalization = self._weighted(
             {(True, True): 88, (True, False): 6, (False, True): 3, (False, False): 3}
