@@ -21,8 +21,8 @@ class Delivery:
 
 
 class Receive(Protocol):
-    """Verifies a delivery with any of the source's secrets, then returns its events; `Unauthorized` and nothing else if not."""
+    """Verifies a delivery with any of the source's secrets, then returns its events."""
 
     def __call__(self, delivery: Delivery, *, secrets: Sequence[str], pseudonymizer: Pseudonymizer) -> list[Event]:
-        """Return the events of `delivery`; none if it is of a kind that does not count."""
+        """Return the events of `delivery`, none if it is of a kind that does not count; `Unauthorized` if not signed."""
         ...
