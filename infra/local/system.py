@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +55,7 @@ class System:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client of this system, made once a service; clients may be shared between threads."""
-        return _client(self.endpoint_url, service)
+        return client_of(self.endpoint_url, service)
 
     def now(self) -> Instant:
         """Return the instant that the functions take for now."""
@@ -73,17 +72,8 @@ class System:
         clock.move(self.clock_file, milliseconds)
         clock.sweep(self.client("lambda"), self.outputs["SegmentClockFunction"])
 
-    def to_json(self) -> str:
-        """Return this description as JSON, for another process on this machine."""
-        return json.dumps(asdict(self) | {"state_dir": str(self.state_dir)}, indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> System:
-        """Return the system that `to_json` described."""
-        fields = json.loads(text)
-        return cls(**fields | {"state_dir": Path(fields["state_dir"])})
-
 
 @cache
-def _client(endpoint_url: str, service: str) -> Any:  # noqa: ANN401
+def client_of(endpoint_url: str, service: str) -> Any:  # noqa: ANN401
+    """Return a boto3 client of the stand-in at `endpoint_url`."""
     return boto3.client(service, region_name=REGION, endpoint_url=endpoint_url, **CREDENTIALS)  # type: ignore[call-overload]

@@ -1,0 +1,1 @@
+"""The `mailtailor` command; it never goes to Lambda."""

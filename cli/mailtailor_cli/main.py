@@ -1,0 +1,45 @@
+"""The entry point: one sentence and a hint for what goes wrong, never a traceback unless asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from mailtailor.errors import MailtailorError
+from mailtailor_cli.up import up
+
+DEBUG_VARIABLE: Final = "MAILTAILOR_DEBUG"
+
+app = typer.Typer(
+    name="mailtailor",
+    help="Tailors each e-mail to the person who opens it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(up)
+
+
+@app.callback()
+def options(*, debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False) -> None:
+    """Take the options that every command has."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+def main() -> None:
+    """Run the command and exit with 0, or 1 if it failed, or 130 if it was interrupted."""
+    try:
+        app()
+    except MailtailorError as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"{error.message} {error.hint}".strip(), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

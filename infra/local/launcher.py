@@ -1,0 +1,92 @@
+"""Starts MiniStack, mended where it falls short of AWS.
+
+This file is run by the Python of MiniStack's own environment, so it imports nothing but MiniStack and the standard
+library. Each mend says what it is for; all of them are written for the version that requirements/ministack.txt pins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ministack import app
+from ministack.core import lambda_runtime
+
+
+def run_functions_with(python: str) -> None:
+    """Let functions run on `python`: MiniStack takes its own, whose packages hide what a layer lacks."""
+    sys.executable = python
+
+
+def share_unpacked_layers(directory: Path) -> None:
+    """Unpack each code and layer archive once.
+
+    MiniStack unpacks all layers anew for every worker it spawns and thereby also loses their bytecode, which makes a
+    cold start take seconds instead of tenths.
+    """
+
+    class UnpackedOnce(zipfile.ZipFile):
+        def extractall(self, path: Any = None, *_: Any, **__: Any) -> None:  # noqa: ANN401 - the signature of ZipFile
+            content = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()[:32]
+            shared = directory / content
+            if not shared.exists():
+                fresh = Path(tempfile.mkdtemp(dir=directory))
+                super().extractall(fresh)
+                try:
+                    fresh.rename(shared)
+                except OSError:  # another worker was faster
+                    shutil.rmtree(fresh, ignore_errors=True)
+            Path(path).rmdir()
+            Path(path).symlink_to(shared, target_is_directory=True)
+
+    directory.mkdir(parents=True, exist_ok=True)
+    # It catches zipfile.LargeFileError, which is called LargeZipFile.
+    lambda_runtime.zipfile = SimpleNamespace(
+        ZipFile=UnpackedOnce, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile
+    )
+
+
+def answer_without_waiting_for_logs() -> None:
+    """Return an invocation's result at once: MiniStack waits 50 ms for a log line that a quiet function never writes.
+
+    A line that comes later is not lost, it is reported with the next invocation.
+    """
+    drain = lambda_runtime.Worker._drain_stderr_bounded  # noqa: SLF001 - a mend has to reach inside
+
+    def drain_quickly(worker: Any) -> str:  # noqa: ANN401
+        return str(drain(worker, first_line_wait=0.002, idle_confirm=0.001))
+
+    lambda_runtime.Worker._drain_stderr_bounded = drain_quickly  # noqa: SLF001
+
+
+def stop_with_the_parent() -> None:
+    """Stop when the process that started us is gone, however it went: its end of our standard input closes then."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    """Mend MiniStack and run it."""
+    run_functions_with(os.environ["MAILTAILOR_FUNCTION_PYTHON"])
+    share_unpacked_layers(Path(os.environ["MAILTAILOR_UNPACKED"]))
+    answer_without_waiting_for_logs()
+    stop_with_the_parent()
+    app.main()
+
+
+if __name__ == "__main__":
+    main()
