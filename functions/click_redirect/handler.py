@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
@@ -11,14 +10,14 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from mailtailor.aws import http
 from mailtailor.aws.capture import Capture, connect
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.startup import prepared
 from mailtailor.events import capture
 from mailtailor.tracking import redirect
 from mailtailor.tracking.destination import BadDestination, location
 from mailtailor.tracking.paths import CLICK, tracked_path
 from mailtailor.tracking.tokens import BadToken, LinkToken, Purpose, read_link, read_recipient
 
-# Made at the first request and kept. Tests call `answer` with their own.
-dependencies = cache(connect)
+dependencies = prepared(connect)
 
 
 def answer(request: http.Request, given: Capture) -> dict[str, Any]:

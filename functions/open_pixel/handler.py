@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
@@ -11,6 +10,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from mailtailor.aws import http
 from mailtailor.aws.capture import Capture, connect
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.startup import prepared
 from mailtailor.events import capture
 from mailtailor.tracking import pixel
 from mailtailor.tracking.paths import OPEN, tracked_path
@@ -19,8 +19,7 @@ from mailtailor.tracking.tokens import BadToken, Purpose, read_mailing, read_rec
 IMAGE: Final = http.response(200, pixel.GIF, headers=pixel.HEADERS)
 HEAD: Final = http.response(200, headers=pixel.HEADERS)
 
-# Made at the first request and kept. Tests call `answer` with their own.
-dependencies = cache(connect)
+dependencies = prepared(connect)
 
 
 def answer(request: http.Request, given: Capture) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtailor.events import capture
+from mailtailor.events.event import Event
+from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, RecipientToken, message_key
+
+RECIPIENT = RecipientToken("AAECAwQFBgcICQoLDA0ODw", Purpose.TRACK)
+AT = 1_764_000_000_000
+
+
+@given(st.text() | st.text(st.characters(categories=["Cs"])))
+def test_an_open_is_an_event_whatever_the_user_agent(user_agent: str) -> None:
+    # when
+    text = capture.opened(
+        event_id="e1", mailing=MailingToken("spring", "7"), recipient=RECIPIENT, at=AT, user_agent=user_agent
+    )
+    event = Event.model_validate_json(text)
+    # then
+    assert (event.id, event.type, event.source) == ("e1", "email_opened", "mailtailor")
+    assert (event.profile_id, event.occurred_at, event.received_at) == (RECIPIENT.profile_id, AT, AT)
+    assert event.properties["campaign"] == "spring"
+    assert event.properties["message_key"] == message_key("spring", "7", RECIPIENT.profile_id)
+    assert len(str(event.properties.get("user_agent", ""))) <= capture.MAX_USER_AGENT
+
+
+def test_a_click_is_an_event_that_says_what_was_clicked() -> None:
+    # given
+    link = LinkToken("https://shop.example/größe?a=1", "spring", 3, AT - 1, "85123A", "lights", "7")
+    # when
+    event = Event.model_validate_json(capture.clicked(event_id="e2", link=link, recipient=RECIPIENT, at=AT))
+    # then
+    assert event.type == "email_link_clicked"
+    assert event.properties == {
+        "campaign": "spring",
+        "message_key": message_key("spring", "7", RECIPIENT.profile_id),
+        "url": "https://shop.example/größe?a=1",
+        "position": 3,
+        "product_id": "85123A",
+        "category": "lights",
+    }
+
+
+def test_a_click_on_a_link_without_product_names_none() -> None:
+    link = LinkToken("https://shop.example/", "spring", 1, AT)
+    properties = json.loads(capture.clicked(event_id="e3", link=link, recipient=RECIPIENT, at=AT))["properties"]
+    assert properties.keys() == {"campaign", "message_key", "url", "position"}
+
+
+def test_opens_and_clicks_of_one_message_share_its_key() -> None:
+    opened = capture.opened(event_id="e1", mailing=MailingToken("spring", "7"), recipient=RECIPIENT, at=AT)
+    link = LinkToken("https://shop.example/", "spring", 1, AT, instance="7")
+    clicked = capture.clicked(event_id="e2", link=link, recipient=RECIPIENT, at=AT)
+    assert json.loads(opened)["properties"]["message_key"] == json.loads(clicked)["properties"]["message_key"]

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtailor.tracking.paths import CLICK, OPEN, TrackedPath, click_path, open_path, tracked_path
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/o/mail~1/you.gif",
+        "//o//mail~1//you.gif",
+        "/o/mail~1/you.gif/",
+        "/o/mail~1/you",
+        "/o/mail%7E1/you%2Egif",
+        "o/mail~1/you.gif",
+    ],
+)
+def test_the_tokens_are_found_however_the_path_was_bent_on_its_way(raw: str) -> None:
+    assert tracked_path(raw, OPEN) == TrackedPath("mail~1", "you")
+
+
+def test_a_path_without_recipient_still_names_the_link() -> None:
+    assert tracked_path("/c/link", CLICK) == TrackedPath("link", "")
+    assert tracked_path("/c/link/", CLICK) == TrackedPath("link", "")
+
+
+@pytest.mark.parametrize("raw", ["", "/", "/o", "/x/a/b", "/o/a/b/c", "/c/a/b", "/o/" + "a" * 16_384])
+def test_any_other_path_names_nothing(raw: str) -> None:
+    assert tracked_path(raw, OPEN) == TrackedPath("", "")
+
+
+@given(st.text() | st.text("/%oc.~gifA0", max_size=40))
+def test_no_path_breaks_the_reader(raw: str) -> None:
+    assert isinstance(tracked_path(raw, OPEN), TrackedPath)
+
+
+def test_paths_that_we_write_are_paths_that_we_read() -> None:
+    assert tracked_path(open_path("a~1", "b"), OPEN) == TrackedPath("a~1", "b")
+    assert tracked_path(click_path("a~1", "b"), CLICK) == TrackedPath("a~1", "b")
