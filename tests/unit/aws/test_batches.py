@@ -251,7 +251,7 @@ def test_what_an_unknown_error_says_is_not_logged_for_it_may_quote_the_message(
     # given
     logged: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        batches.logger, "error", lambda message, **fields: logged.append({"message": message, **fields})
+        "mailtailor.aws.batches.logger.error", lambda message, **fields: logged.append({"message": message, **fields})
     )
 
     def handle(body: str, _: batches.Record) -> None:

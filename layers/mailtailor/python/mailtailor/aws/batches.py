@@ -18,6 +18,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -110,7 +111,7 @@ class Failures:
                 "A message failed.",
                 poison=isinstance(failure.error, PoisonMessage),
                 message_id=message_id,
-                receive_count=_receive_count(failure.record),
+                receive_count=receive_count(failure.record),
                 **_described(failure.error),
             )
         self._set_pauses()
@@ -140,12 +141,12 @@ class Failures:
         if isinstance(failure.error, RetryLater):
             return min(MAX_PAUSE, max(1, round(failure.error.seconds)))
         # The exponent is bounded because a redriven message may have been received thousands of times.
-        doubled = 2 << min(_receive_count(failure.record), 10)
+        doubled = 2 << min(receive_count(failure.record), 10)
         return min(MAX_PAUSE, round(doubled * (1 + self._chance() / 2)))
 
 
 def process_each(
-    records: Sequence[Record], handle: Callable[[str, Record], None], *, client: SQSClient
+    records: Sequence[Record], handle: Callable[[str, Record], None], *, client: SQSClient, threads: int = 1
 ) -> dict[str, list[dict[str, str]]]:
     """Handle each message of a batch by itself and return Lambda's answer.
 
@@ -158,13 +159,23 @@ def process_each(
         else if one might.
     client
         SQS.
+    threads
+        How many messages to handle at a time, for a handler that waits on others.
     """
     failures = Failures(records, client=client)
-    for record in records:
+
+    def attempt(record: Record) -> None:
         try:
             handle(record["body"], record)
         except Exception as error:  # noqa: BLE001 - whatever one message raises must not fail the others
             failures.add(record["messageId"], error)
+
+    if threads == 1:
+        for record in records:
+            attempt(record)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(attempt, records))
     return failures.response()
 
 
@@ -174,7 +185,8 @@ def _queue_url(client: SQSClient, record: Record) -> str:
     return f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}"
 
 
-def _receive_count(record: Record) -> int:
+def receive_count(record: Record) -> int:
+    """Return how often a message has been received, this time included; a redriven one starts anew."""
     return int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
 
 
