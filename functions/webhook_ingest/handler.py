@@ -1,98 +1,62 @@
-"""Takes webhooks: verified over the raw body, normalized, pseudonymous, and queued before the answer."""
+"""POST /webhooks/{source}: verified over the raw body, normalized, pseudonymous, and queued before the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from aws_lambda_powertools.logging import correlation_paths
-from botocore.exceptions import BotoCoreError, ClientError
+from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 
-from mailtailor.aws import clients, http
-from mailtailor.aws.clock import Clock, clock_from_environment
+from mailtailor.aws import http
+from mailtailor.aws.intake import Intake, connect
 from mailtailor.aws.observability import count, logger, metrics
-from mailtailor.aws.queues import Queue, SendFailed
-from mailtailor.aws.secrets import Secret
-from mailtailor.aws.settings import from_environment
 from mailtailor.errors import MailtailorError, NotFound, TooLarge, Unavailable
-from mailtailor.events import envelope
 from mailtailor.events.sources import shopify
 from mailtailor.events.sources.webhook import Delivery, Receive
-from mailtailor.profiles.identity import Pseudonymizer
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 SOURCES: Final[Mapping[str, Receive]] = {shopify.SOURCE: shopify.receive}
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the function needs to know."""
-
-    events_queue_url: str
-    identity_secret_id: str
-    ingest_secret_id: str
+# Made at the first request and kept. Tests call `answer` with their own.
+dependencies = cache(connect)
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
-    """What the function works with."""
+def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
+    """Take the events of one webhook; a delivery that counts for nothing is answered 200, so that it stops.
 
-    events: Queue
-    identity: Secret
-    ingest: Secret
-    clock: Clock
-
-
-@cache
-def dependencies() -> Dependencies:
-    """Return the dependencies, made at the first call."""
-    settings = from_environment(Settings)
-    clock = clock_from_environment()
-    secrets = clients.secrets_manager()
-    return Dependencies(
-        events=Queue(client=clients.sqs(timeout=1, attempts=2), url=settings.events_queue_url),
-        identity=Secret(client=secrets, secret_id=settings.identity_secret_id, clock=clock),
-        ingest=Secret(client=secrets, secret_id=settings.ingest_secret_id, clock=clock),
-        clock=clock,
-    )
-
-
-@metrics.log_metrics
-@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP)
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Answer one HTTP request."""
-    try:
-        return http.json_response(200, {"accepted": _take(http.request(event), dependencies())})
-    except MailtailorError as error:
-        count("WebhooksRefused")
-        logger.warning("A webhook was refused.", extra={"error": type(error).__name__})
-        return http.error_response(error)
-    except (BotoCoreError, ClientError, SendFailed) as error:
-        logger.error("Events of a webhook could not be queued.", extra={"error": type(error).__name__})
-        return http.error_response(Unavailable("The webhook could not be queued.", "Deliver it again."))
-
-
-def _take(request: http.Request, deps: Dependencies) -> int:
+    Raises
+    ------
+    MailtailorError
+        If nothing was taken.
+    """
     source = request.path.rstrip("/").rpartition("/")[2]
-    receive = SOURCES.get(source)
-    if receive is None:
+    if source not in SOURCES:
         raise NotFound("There is no such webhook source.", f"Known: {', '.join(SOURCES)}.")
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLarge("The webhook is larger than 4 MB.")
-    # Senders sign with the old secret for a while after a rotation, so several may stand here, parted by blanks.
-    secrets = (deps.ingest.value().get(source) or deps.ingest.fresh().get(source) or "").split()
+    secrets = intake.keys(source) or intake.fresh_keys(source)
     if not secrets:
-        raise Unavailable(f"The secret of the webhook source {source} is not set.", "Add it to the ingest secret.")
-    events = receive(
-        Delivery(headers=request.headers, body=request.body, received_at=deps.clock()),
+        raise Unavailable(
+            f"The secret of the webhook source {source} is not set.", f'Add "{source}" to the ingest secret.'
+        )
+    events = SOURCES[source](
+        Delivery(headers=request.headers, body=request.body, received_at=intake.clock()),
         secrets=secrets,
-        pseudonymizer=Pseudonymizer(deps.identity.value()["pepper"].encode()),
+        pseudonymizer=intake.pseudonymizer(),
     )
-    deps.events.send_all(envelope.pack(event.model_dump_json(exclude_defaults=True) for event in events))
-    count("EventsAccepted" if events else "WebhooksIgnored", len(events) or 1)
-    return len(events)
+    intake.send(events)
+    count("EventsAccepted", len(events))
+    count("WebhooksIgnored", int(not events))
+    return http.json_response(200, {"accepted": len(events)})
+
+
+@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
+@metrics.log_metrics
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Answer one request of the HTTP API."""
+    try:
+        return answer(http.request(event), dependencies())
+    except MailtailorError as error:
+        count("WebhooksRefused", reason=type(error).__name__)
+        return http.error_response(error)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from functions.track_api import handler as track_api
+from mailtailor.aws.intake import connect
+from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
+from tests.integration.functions.intake_engine import NOW, WRITE_KEY, Context, Engine, engine, http_event
+
+BASIC = f"Basic {base64.b64encode(f'{WRITE_KEY}:'.encode()).decode()}"
+TRACK = {"userId": "42", "event": "Product Viewed", "messageId": "m1", "properties": {"product_id": "85123A"}}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Engine]:
+    with pytest.MonkeyPatch.context() as patch, engine(patch) as running:
+        patch.setattr(track_api, "dependencies", lambda: running.intake)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _as_at_first(world: Engine) -> None:
+    world.queued()
+    world.set_keys(write_key=WRITE_KEY)
+    world.now[0] += 600_000
+
+
+def call(name: str, body: Any, method: str = "POST", **headers: str) -> tuple[int, dict[str, Any]]:
+    raw = body if isinstance(body, bytes | str) else json.dumps(body)
+    response = track_api.handler(http_event(method, f"/v1/{name}", raw, **headers), Context())
+    assert response["headers"]["access-control-allow-origin"] == "*"
+    return response["statusCode"], json.loads(response["body"] or "{}")
+
+
+@pytest.mark.parametrize(
+    ("body_key", "headers"),
+    [
+        ({"writeKey": WRITE_KEY}, {}),
+        ({}, {"authorization": BASIC}),
+        ({}, {"Authorization": f"Bearer {WRITE_KEY}"}),
+    ],
+)
+def test_a_call_with_the_write_key_in_any_of_its_places_is_queued(
+    world: Engine, body_key: dict[str, str], headers: dict[str, str]
+) -> None:
+    # when
+    status, answer = call("track", {**TRACK, **body_key}, **headers)
+
+    # then
+    [event] = world.queued()
+    assert (status, answer) == (200, {"success": True})
+    assert (event.id, event.type, event.received_at) == ("segment:m1", "product_viewed", world.now[0])
+    assert event.identities[0].id == Pseudonymizer(b"a pepper").pseudonym(IdentityKind.USER_ID, "42")
+
+
+def test_a_gzip_body_is_a_body(world: Engine) -> None:
+    # when
+    status, _ = call("track", gzip.compress(json.dumps(TRACK).encode()), authorization=BASIC, content_encoding="gzip")
+
+    # then
+    assert status == 200
+    assert len(world.queued()) == 1
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", "wröng", "\ud800", WRITE_KEY + " ", 7])
+def test_a_wrong_write_key_is_refused_and_nothing_is_queued(world: Engine, key: object) -> None:
+    # when
+    status, answer = call("track", {**TRACK, "writeKey": key})
+
+    # then
+    assert (status, answer["code"], bool(answer["message"])) == (401, "Unauthorized", True)
+    assert world.queued() == []
+
+
+def test_an_empty_key_in_the_secret_opens_nothing(world: Engine) -> None:
+    # given
+    world.set_keys(shopify="only this")
+    world.now[0] += 600_000
+
+    # then
+    assert call("track", {**TRACK, "writeKey": ""})[0] == 401
+    assert call("track", TRACK, authorization="Basic Og==")[0] == 401
+
+
+def test_a_rotated_key_is_good_within_seconds_and_the_old_one_while_it_stands_beside(world: Engine) -> None:
+    # given a function that has read the secret
+    call("track", {**TRACK, "writeKey": WRITE_KEY})
+    world.set_keys(write_key=f"new-key {WRITE_KEY}")
+    world.now[0] += 11_000
+
+    # then
+    assert call("track", {**TRACK, "writeKey": "new-key"})[0] == 200
+    assert call("track", {**TRACK, "writeKey": WRITE_KEY})[0] == 200
+
+
+def test_one_bad_event_of_a_batch_is_reported_and_the_others_are_queued(
+    world: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    batch = [
+        {"type": "track", **TRACK},
+        {"type": "identify", "userId": "42", "traits": {"Ann Example": {"secret": 1}}},
+        {"type": "page", "anonymousId": "a", "messageId": "m2"},
+    ]
+
+    # when
+    status, answer = call("batch", {"batch": batch, "writeKey": WRITE_KEY})
+
+    # then
+    assert status == 200
+    assert answer["accepted"] == 2
+    assert [(rejection["index"], rejection["code"]) for rejection in answer["rejected"]] == [(1, "BadField")]
+    assert answer["rejected"][0]["message"].startswith("traits.Ann Example must be text")
+    assert {event.id for event in world.queued()} == {"segment:m1", "segment:m2"}
+    log = capsys.readouterr().out
+    assert "Ann Example" not in log
+    assert '"EventsRejected"' in log
+
+
+def test_a_batch_as_large_as_may_be_is_taken_whole(world: Engine) -> None:
+    # given
+    batch = [
+        {"type": "track", "event": "A", "userId": str(number), "messageId": str(number)} for number in range(2_500)
+    ]
+
+    # when
+    status, answer = call("batch", {"batch": batch, "writeKey": WRITE_KEY})
+
+    # then
+    assert (status, answer) == (200, {"success": True})
+    assert len({event.id for event in world.queued()}) == 2_500
+
+
+@pytest.mark.parametrize("name", ["teleport", "", "track/extra", "../v1"])
+def test_an_unknown_call_is_not_found(name: str) -> None:
+    assert call(name, {**TRACK, "writeKey": WRITE_KEY})[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"", {}),
+        (b"{", {}),
+        (b"\xff\xfe", {}),
+        (b'{"a": NaN}', {}),
+        (b"[" * 400_000, {}),
+        (b" " * 512_001, {}),
+        (b"1f8b", {"content_encoding": "gzip"}),
+        (gzip.compress(bytes(50_000_000)), {"content_encoding": "gzip"}),
+        (b"{}", {"content_encoding": "br"}),
+        (json.dumps({**TRACK, "properties": {"x": "y" * 33_000}}).encode(), {}),
+        (json.dumps({**TRACK, "event": 7.5}).encode(), {}),
+        (json.dumps({"batch": {}}).encode(), {}),
+        (json.dumps({"batch": [{}] * 2_501}).encode(), {}),
+    ],
+)
+def test_what_cannot_be_used_is_a_400_with_code_and_message(
+    world: Engine, body: bytes, headers: dict[str, str]
+) -> None:
+    # when
+    status, answer = call("batch" if b"batch" in body else "track", body, authorization=BASIC, **headers)
+
+    # then
+    assert status == 400
+    assert answer["code"]
+    assert answer["message"]
+    assert world.queued() == []
+
+
+def test_a_body_that_says_it_is_base64_and_is_not_is_a_400() -> None:
+    # given
+    event = {**http_event("POST", "/v1/track", "%%%"), "isBase64Encoded": True}
+
+    # then
+    assert track_api.handler(event, Context())["statusCode"] == 400
+
+
+def test_a_queue_that_fails_is_a_503_that_says_when_to_come_back(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr(world.intake.events, "_url", world.url + "-gone")
+
+    # when
+    response = track_api.handler(http_event("POST", "/v1/track", json.dumps(TRACK), authorization=BASIC), Context())
+
+    # then
+    assert response["statusCode"] == 503
+    assert int(response["headers"]["retry-after"]) > 0
+    assert json.loads(response["body"]).keys() >= {"code", "message"}
+
+
+def test_a_preflight_is_answered_without_keys() -> None:
+    # when
+    response = track_api.handler(http_event("OPTIONS", "/v1/track"), Context())
+
+    # then
+    assert response["statusCode"] == 204
+    assert "authorization" in response["headers"]["access-control-allow-headers"]
+
+
+def test_the_function_composes_itself_from_its_environment(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setattr(track_api, "dependencies", connect)
+
+    # then
+    assert call("track", {**TRACK, "writeKey": WRITE_KEY})[0] == 200
+    assert world.queued()[0].received_at < NOW
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values, max_size=3),
+    max_leaves=15,
+)
+FIELDS = st.sampled_from(["userId", "event", "type", "batch", "traits", "properties", "context", "timestamp", "sentAt"])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@given(st.sampled_from(["identify", "track", "page", "batch"]), JSON | st.dictionaries(FIELDS, JSON))
+def test_no_body_is_ever_our_fault(name: str, body: Any) -> None:
+    # when
+    status, _ = call(name, json.dumps(body), authorization=BASIC)
+
+    # then
+    assert status < 500
