@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +15,7 @@ from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
+from mailtailor.aws.startup import prepared
 from mailtailor.events.envelope import pack, unpack
 from mailtailor.events.event import Event
 from mailtailor.profiles.processing import Processor
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +37,34 @@ class Settings:
     archive_queue_url: str
 
 
-@cache
-def processor() -> Processor:
-    """Compose the processor, once a container."""
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What the function works with; tests pass their own."""
+
+    processor: Processor
+    sqs: SQSClient
+
+
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    archive_queue = Queue(client=clients.sqs(), url=settings.archive_queue_url)
+    sqs = clients.sqs()
+    archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
 
     def archive(events: Iterable[Event]) -> None:
         archive_queue.send_all(pack(event.model_dump_json(exclude_defaults=True) for event in events))
 
-    return Processor(
+    processor = Processor(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
         engine=Engine(definitions.segments()),
         archive=archive,
-        wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
+        wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
     )
+    return Dependencies(processor, sqs)
 
+
+dependencies = prepared(connect)
 
 _EVENT = TypeAdapter(Event)
 
@@ -73,19 +85,17 @@ def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
     return events, poison
 
 
-@logger.inject_lambda_context
-@metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Process a batch of messages of events; only those that failed come again."""
-    failures = Failures(event["Records"], client=clients.sqs())
+def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any]:
+    """Apply the events of a batch of messages; only messages that failed come again."""
+    failures = Failures(records, client=given.sqs)
     batch: dict[str, list[Event]] = {}
-    for record in event["Records"]:
+    for record in records:
         events, poison = parse(record["body"])
         if poison:
             failures.add(record["messageId"], poison)
         if events:
             batch[record["messageId"]] = events
-    outcome = processor().events(batch)
+    outcome = given.processor.events(batch)
     for message_id, error in outcome.failed.items():
         failures.add(message_id, error)
     count("EventsAccepted", outcome.accepted)
@@ -94,3 +104,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     count("WriteConflicts", outcome.conflicts)
     count("IdentityConflicts", outcome.identity_conflicts)
     return failures.response()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Process a batch from the events queue."""
+    return process(event["Records"], dependencies())

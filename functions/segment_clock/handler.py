@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mailtailor.aws import clients
@@ -12,6 +11,7 @@ from mailtailor.aws.due_index import ClockTable, DueIndexTable, WakeUps
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
+from mailtailor.aws.startup import prepared
 from mailtailor.profiles.sweep import sweep
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ class Dependencies:
     clock: Clock
 
 
-@cache
-def dependencies() -> Dependencies:
-    """Compose the function, once a container."""
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
     dynamodb = clients.dynamodb()
     return Dependencies(
@@ -48,6 +47,9 @@ def dependencies() -> Dependencies:
         wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
     )
+
+
+dependencies = prepared(connect)
 
 
 @logger.inject_lambda_context

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mailtailor.aws import clients, definitions
@@ -14,12 +13,14 @@ from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
+from mailtailor.aws.startup import prepared
 from mailtailor.profiles.processing import WakeUpProcessor
 from mailtailor.profiles.wake_up import unpack
 from mailtailor.segments.engine import Engine
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +31,50 @@ class Settings:
     wake_ups_queue_url: str
 
 
-@cache
-def processor() -> WakeUpProcessor:
-    """Compose the processor, once a container."""
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What the function works with; tests pass their own."""
+
+    processor: WakeUpProcessor
+    sqs: SQSClient
+
+
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    return WakeUpProcessor(
+    sqs = clients.sqs()
+    processor = WakeUpProcessor(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
         engine=Engine(definitions.segments()),
-        wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
+        wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
     )
+    return Dependencies(processor, sqs)
 
 
-def wake(body: str, _record: Record) -> None:
-    """Evaluate the profiles of one message."""
-    try:
-        profile_ids = unpack(body)
-    except ValueError as error:
-        raise PoisonMessage(type(error).__name__) from error
-    outcome = processor().wake_ups(profile_ids)
-    count("Flips", outcome.flips)
-    count("WriteConflicts", outcome.conflicts)
-    if outcome.failed:
-        # The message comes again; profiles that were done find nothing due.
-        raise next(iter(outcome.failed.values()))
+dependencies = prepared(connect)
+
+
+def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any]:
+    """Evaluate the profiles of a batch of messages; only messages that failed come again."""
+
+    def wake(body: str, _record: Record) -> None:
+        try:
+            profile_ids = unpack(body)
+        except ValueError as error:
+            raise PoisonMessage(type(error).__name__) from error
+        outcome = given.processor.wake_ups(profile_ids)
+        count("Flips", outcome.flips)
+        count("WriteConflicts", outcome.conflicts)
+        if outcome.failed:
+            # The message comes again; profiles that were done find nothing due.
+            raise next(iter(outcome.failed.values()))
+
+    return process_each(records, wake, client=given.sqs)
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Process a batch of messages of wake-ups."""
-    return process_each(event["Records"], wake, client=clients.sqs())
+    """Process a batch from the queue of wake-ups."""
+    return process(event["Records"], dependencies())

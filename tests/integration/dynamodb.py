@@ -45,7 +45,8 @@ def local_engine() -> Iterator[DynamoDBClient]:
         port = probe.getsockname()[1]
     command = ["java", f"-Djava.library.path={JARS}", "-cp", f"{JARS}/*"]
     command += ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # It writes a file of its own into the working directory.
+    server = subprocess.Popen(command, cwd=JARS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     client = boto3.client(
         "dynamodb",
         endpoint_url=f"http://127.0.0.1:{port}",

@@ -1,0 +1,205 @@
+"""The processor, the wake-ups and the clock, as Lambda calls them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.event_processor import handler as event_processor
+from functions.segment_clock import handler as segment_clock
+from functions.wake_processor import handler as wake_processor
+from mailtailor.aws import definitions
+from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.instant import DAY, MINUTE
+from mailtailor.profiles.sweep import sweep
+from mailtailor.segments.engine import Engine
+from mailtailor.segments.files import load_segments
+from tests.bench.demonstration import SEGMENTS, engine
+from tests.integration.dynamodb import create_tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+ANNA = "A" * 22
+CONTEXT: Any = type(
+    "Context",
+    (),
+    {
+        "function_name": "f",
+        "memory_limit_in_mb": 512,
+        "invoked_function_arn": "arn:aws:lambda:eu-west-1:1:function:f",
+        "aws_request_id": "r",
+    },
+)()
+
+
+class Cloud:
+    """The functions' tables and queues in moto."""
+
+    def __init__(self) -> None:
+        self.sqs: SQSClient = boto3.client("sqs")
+        self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        create_tables(self.dynamodb, profiles="profiles", keyed=("clock",))
+        self.queues = {
+            name: self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("events", "wake", "archive")
+        }
+        self.engine: Engine = engine()
+
+    def deliver(self, *bodies: str, queue: str = "events") -> dict[str, Any]:
+        """Send messages, receive them and return them as Lambda would hand them over."""
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.queues[queue], MessageBody=body)
+        received: list[Any] = []
+        while len(received) < len(bodies):
+            received += self.sqs.receive_message(QueueUrl=self.queues[queue], MaxNumberOfMessages=10)["Messages"]
+        records = [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "eventSourceARN": f"arn:aws:sqs:eu-west-1:123456789012:{queue}",
+            }
+            for message in received
+        ]
+        return {"Records": records}
+
+    def messages(self, queue: str) -> list[Any]:
+        received = self.sqs.receive_message(QueueUrl=self.queues[queue], MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(message["Body"]) for message in received]
+
+    def delayed(self, queue: str) -> int:
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.queues[queue], AttributeNames=["All"])["Attributes"]
+        return int(attributes["ApproximateNumberOfMessagesDelayed"])
+
+    def members(self) -> set[str]:
+        profile = ProfileTable(client=self.dynamodb, table="profiles").read(ANNA)
+        return set(self.engine.memberships(profile, time.time_ns() // 1_000_000)) if profile else set()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "POWERTOOLS_METRICS_NAMESPACE": "Mailtailor",
+        "POWERTOOLS_SERVICE_NAME": "test",
+        "PROFILES_TABLE": "profiles",
+        "CLOCK_TABLE": "clock",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(definitions, "segments", lambda: tuple(load_segments(SEGMENTS)))
+    with mock_aws():
+        made = Cloud()
+        monkeypatch.setenv("WAKE_UPS_QUEUE_URL", made.queues["wake"])
+        monkeypatch.setenv("ARCHIVE_QUEUE_URL", made.queues["archive"])
+        for function in (event_processor, wake_processor, segment_clock):
+            monkeypatch.setattr(function, "dependencies", cache(function.connect))
+        yield made
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def event(event_type: str, *, at: int = 0, **more: Any) -> dict[str, Any]:
+    at = at or now()
+    base = {"id": f"{event_type}-{at}", "type": event_type, "source": "test", "profile_id": ANNA}
+    return {**base, "occurred_at": at, "received_at": now(), **more}
+
+
+def consented() -> dict[str, Any]:
+    return event("consent_changed", at=now() - 30 * DAY, consent={"tracking": True, "personalization": True})
+
+
+def body(*events: dict[str, Any]) -> str:
+    return json.dumps({"v": 1, "events": events})
+
+
+def test_events_change_membership_and_reach_the_archive(cloud: Cloud) -> None:
+    # when
+    answer = event_processor.handler(cloud.deliver(body(consented(), event("order_completed"))), CONTEXT)
+    # then
+    assert answer == {"batchItemFailures": []}
+    assert cloud.members() == {"recent_purchasers"}
+    (archived,) = cloud.messages("archive")
+    assert [one["type"] for one in archived["events"]] == ["consent_changed", "order_completed"]
+    assert {one["profile_id"] for one in archived["events"]} == {ANNA}
+
+
+def test_a_poison_message_is_reported_alone_and_says_which_field_is_wrong(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given a message that is none, one with one bad event of two, and a good one
+    bad = {**event("product_viewed"), "occurred_at": "yesterday", "id": "bad"}
+    batch = cloud.deliver("not json", body(event("order_completed"), bad), body(consented()))
+    ids = {record["body"]: record["messageId"] for record in batch["Records"]}
+    # when
+    answer = event_processor.handler(batch, CONTEXT)
+    # then both poison messages are reported, and every good event counts, also the one beside the bad
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    assert failed == set(ids.values()) - {ids[body_] for body_ in ids if "consent_changed" in body_}
+    assert cloud.members() == {"recent_purchasers"}
+    assert "occurred_at" in str([record.__dict__ for record in caplog.records])
+    assert "yesterday" not in caplog.text
+
+
+def test_if_the_archive_refuses_nothing_is_written_and_everything_comes_again(cloud: Cloud) -> None:
+    # given
+    cloud.sqs.delete_queue(QueueUrl=cloud.queues["archive"])
+    # when
+    answer = event_processor.handler(cloud.deliver(body(consented(), event("order_completed"))), CONTEXT)
+    # then
+    assert len(answer["batchItemFailures"]) == 1
+    assert cloud.members() == set()
+
+
+def test_the_clock_wakes_who_is_due_and_the_member_leaves(cloud: Cloud) -> None:
+    # given a purchase that stops counting in ten seconds, at which moment the wake-up is sent by the writer
+    bought = now() - 7 * DAY + 10_000
+    event_processor.handler(cloud.deliver(body(consented(), event("order_completed", at=bought))), CONTEXT)
+    assert cloud.members() == {"recent_purchasers"}
+    assert cloud.delayed("wake") == 1
+    # when the clock sweeps, and time has passed when the wake-up arrives
+    assert segment_clock.handler({}, CONTEXT) == {"sent": 1}
+    parts = wake_processor.connect()
+    parts.processor._clock = lambda: bought + 7 * DAY
+    answer = wake_processor.process(
+        cloud.deliver(json.dumps({"v": 1, "profiles": [ANNA]}), queue="wake")["Records"], parts
+    )
+    # then
+    assert answer == {"batchItemFailures": []}
+    item = cloud.dynamodb.get_item(TableName="profiles", Key={"id": {"S": ANNA}})["Item"]
+    (flip,) = item["flips"]["L"]
+    assert flip["M"]["entered"] == {"BOOL": False}
+    assert flip["M"]["reason"] == {"S": "time"}
+    assert "due_at" not in item
+
+
+def test_a_message_of_wake_ups_that_is_none_is_poison(cloud: Cloud) -> None:
+    answer = wake_processor.handler(cloud.deliver('{"v":1,"profiles":"everybody"}', queue="wake"), CONTEXT)
+    assert len(answer["batchItemFailures"]) == 1
+
+
+def test_the_clock_finds_who_was_armed_while_it_was_down(cloud: Cloud) -> None:
+    # given a sweep, and then somebody due in an hour's time
+    segment_clock.handler({}, CONTEXT)
+    viewed = now() - 2 * DAY + 30 * MINUTE
+    event_processor.handler(
+        cloud.deliver(body(consented(), event("product_viewed", at=viewed, properties={"category": "Home"}))), CONTEXT
+    )
+    assert cloud.delayed("wake") == 0
+    # when the clock runs again much later
+    parts = segment_clock.connect()
+    sent = sweep(index=parts.index, cursor=parts.cursor, wake=parts.wake, now=now() + 3 * DAY)
+    # then
+    assert sent == 1
