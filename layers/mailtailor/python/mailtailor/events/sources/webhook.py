@@ -24,5 +24,5 @@ class Receive(Protocol):
     """Verifies a delivery with any of the source's secrets, then returns its events."""
 
     def __call__(self, delivery: Delivery, *, secrets: Sequence[str], pseudonymizer: Pseudonymizer) -> list[Event]:
-        """Return the events of `delivery`, none if it is of a kind that does not count; `Unauthorized` if not signed."""
+        """Return the events, none if the delivery is of a kind that does not count; `Unauthorized` if not signed."""
         ...
