@@ -20,9 +20,9 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _client(service: str, *, timeout: float, attempts: int) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+def _client(service: str, *, timeout: float, attempts: int, connect: float = 1) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
     config = Config(
-        connect_timeout=1,
+        connect_timeout=connect,
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
@@ -35,19 +35,19 @@ def sqs(*, timeout: float = 5, attempts: int = 3) -> SQSClient:
     return client
 
 
-def dynamodb(*, timeout: float = 5, attempts: int = 3) -> DynamoDBClient:
-    """Return a client for DynamoDB."""
-    client: DynamoDBClient = _client("dynamodb", timeout=timeout, attempts=attempts)
+def dynamodb(*, timeout: float = 5, attempts: int = 3, connect: float = 1) -> DynamoDBClient:
+    """Return a client for DynamoDB; times are in seconds, `connect` is for connecting alone."""
+    client: DynamoDBClient = _client("dynamodb", timeout=timeout, attempts=attempts, connect=connect)
     return client
 
 
-def s3(*, timeout: float = 10, attempts: int = 3) -> S3Client:
+def s3(*, timeout: float = 10, attempts: int = 3, connect: float = 1) -> S3Client:
     """Return a client for S3."""
-    client: S3Client = _client("s3", timeout=timeout, attempts=attempts)
+    client: S3Client = _client("s3", timeout=timeout, attempts=attempts, connect=connect)
     return client
 
 
-def secrets_manager(*, timeout: float = 2, attempts: int = 2) -> SecretsManagerClient:
+def secrets_manager(*, timeout: float = 2, attempts: int = 2, connect: float = 1) -> SecretsManagerClient:
     """Return a client for Secrets Manager."""
-    client: SecretsManagerClient = _client("secretsmanager", timeout=timeout, attempts=attempts)
+    client: SecretsManagerClient = _client("secretsmanager", timeout=timeout, attempts=attempts, connect=connect)
     return client

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 MAX_TEMPLATE: Final = 32_000
 """Characters of one template; Gmail clips a whole mail at 102 KB."""
-MAX_PRODUCTS: Final = 12
+PRODUCTS_SHOWN: Final = 3
+"""As many products as are recommended."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE)]
@@ -31,7 +32,7 @@ class Variant(_Definition):
     audience: tuple[Name, ...] = ()
     template: Template
     text: Template | None = None
-    minimum_products: int = Field(default=0, ge=0, le=MAX_PRODUCTS, strict=True)
+    minimum_products: int = Field(default=0, ge=0, le=PRODUCTS_SHOWN, strict=True)
     needs_offer: bool = False
 
 

@@ -7,42 +7,39 @@ with sample data; every error names the file and the line.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 
-from mailtailor.content.block import Block, Variant
-from mailtailor.content.offer import OfferList
+from mailtailor.content.block import PRODUCTS_SHOWN, Block, Variant
+from mailtailor.content.catalog import Product
+from mailtailor.content.offer import Offer, OfferList
 from mailtailor.content.render import Format, Renderer, template_name
 from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment, did_you_mean
-from mailtailor.content.select import PRODUCTS_SHOWN, VARIABLES
+from mailtailor.content.select import VARIABLES, variables
 from mailtailor.definition_files import DefinitionError, line_in, load
+from mailtailor.recommend.recent import Recommendation, Why
 
 BLOCK_FILE: Final = "block.yaml"
+LINK_LENGTH: Final = 300
+"""What tracking adds to a link, amply."""
 
-_SAMPLE_PRODUCT: Final = {
-    "id": "85123A",
-    "name": "White hanging heart T-light holder",
-    "price": "£1,012.95",
-    "url": "https://shop.example/products/85123A",
-    "category": "home",
-    "image_url": "https://shop.example/images/85123A.jpg",
-    "why": "viewed",
-}
-_SAMPLE: Final[dict[str, Any]] = {
-    "recipient": {},
-    "products": [_SAMPLE_PRODUCT] * PRODUCTS_SHOWN,
-    "bestsellers": [_SAMPLE_PRODUCT] * PRODUCTS_SHOWN,
-    "offer": {
-        "name": "spring",
-        "headline": "Free delivery this week",
-        "text": "On everything for the garden.",
-        "url": "https://shop.example/offers/spring",
-        "code": "SPRING26",
-        "ends": "30 November 2026",
-    },
-}
+_PRODUCT: Final = Product(
+    id="85123A",
+    name="White Hanging Heart T-Light Holder",
+    price=Decimal("1012.95"),
+    currency="GBP",
+    url="https://shop.example/products/85123A",
+    category="Home",
+    image_url="https://shop.example/images/85123A.jpg",
+)
+_OFFER: Final = Offer.model_validate(
+    {"name": "spring", "headline": "Free delivery", "text": "This week.", "url": "https://shop.example/offers/spring"}
+)
+_RICH_OFFER: Final = _OFFER.model_copy(update={"code": "SPRING26", "ends": datetime(2026, 3, 1, tzinfo=UTC)})
 
 
 def load_blocks(directory: Path) -> list[Block]:
@@ -170,13 +167,23 @@ def _check_names(environment: TemplateEnvironment, path: Path, source: str, *, k
             raise DefinitionError(path, node.lineno, f"there is no variable {node.name!r}{hint}.")
 
 
+def _samples(variant: Variant) -> Iterator[dict[str, Any]]:
+    """Yield the most and the least that the variant may have to be filled with."""
+    for why in Why:
+        full = [Recommendation(_PRODUCT, why)] * PRODUCTS_SHOWN
+        yield variables({}, full, [Recommendation(_PRODUCT, Why.BESTSELLER)] * PRODUCTS_SHOWN, _RICH_OFFER)
+    least = [Recommendation(_PRODUCT, Why.VIEWED)] * variant.minimum_products
+    yield variables({}, least, [], _OFFER if variant.needs_offer else None)
+
+
 def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Path]) -> None:
-    """Render once with sample data, for the names inside `offer` and `products`, and for sizes."""
+    """Render with sample data, for the names inside `offer` and `products`, and for sizes."""
     path = files[template_name(variant, form)]
     try:
-        renderer.render(variant, form, _SAMPLE, lambda url, **_: url + "x" * 300)
+        for data in _samples(variant):
+            renderer.render(variant, form, data, lambda url, **_: url + "x" * LINK_LENGTH)
     except UndefinedError as error:
-        hint = "Not every recipient has each attribute: write `| default('...')` after it."
+        hint = "Not everybody has everything: test `is defined`, or write `| default('...')`, or state what it needs."
         place, line = _place(error, files, path)
         raise DefinitionError(place, line, f"{error.message}.", hint) from error
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:

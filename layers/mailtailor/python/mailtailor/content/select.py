@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from itertools import islice
 from typing import Any, Final
 
-from mailtailor.content.block import FALLBACK, Block, Variant
+from mailtailor.content.block import FALLBACK, PRODUCTS_SHOWN, Block, Variant
 from mailtailor.content.catalog import Catalog, Product
 from mailtailor.content.offer import Offer, choose
 from mailtailor.content.render import Format, Renderer
 from mailtailor.content.sandbox import TrackLink
 from mailtailor.instant import Instant
-from mailtailor.recommend.recent import Recommendation, recommend
+from mailtailor.recommend.recent import Recommendation, Why, recommend
 
-PRODUCTS_SHOWN: Final = 3
-VARIABLES: Final = ("recipient", "products", "bestsellers", "offer")
+VARIABLES: Final[tuple[str, ...]] = ("recipient", "products", "bestsellers", "offer")
 """What templates can use, besides the functions `track` and `range`."""
 
 
@@ -70,7 +68,7 @@ def serve(renderer: Renderer, form: Format, view: RecipientView, shelf: Shelf, t
     block = renderer.block
     recommended = recommend(shelf.catalog, viewed=view.viewed, purchased=view.purchased, n=PRODUCTS_SHOWN)
     offer = choose(shelf.offers, view.attributes, view.now)
-    data = _variables(view, shelf, recommended, offer)
+    data = variables(view.attributes, recommended, bestsellers(shelf.catalog, view.purchased), offer)
     skipped: list[Skipped] = []
     for variant in block.variants:
         reason = _unfit(variant, form, view, recommended, offer)
@@ -100,20 +98,27 @@ def _unfit(
     return "text" if form is Format.TEXT and variant.text is None else ""
 
 
-def _variables(
-    view: RecipientView, shelf: Shelf, recommended: Iterable[Recommendation], offer: Offer | None
+def bestsellers(catalog: Catalog, purchased: Sequence[str]) -> tuple[Recommendation, ...]:
+    """Return what sells best, without what the recipient just bought."""
+    return recommend(catalog, viewed=(), purchased=purchased, n=PRODUCTS_SHOWN)
+
+
+def variables(
+    attributes: Mapping[str, Any],
+    recommended: Iterable[Recommendation],
+    best: Iterable[Recommendation],
+    offer: Offer | None,
 ) -> dict[str, Any]:
-    # Nobody is advertised again what they just bought.
-    unbought = (product for product in shelf.catalog.bestsellers if product.id not in view.purchased)
-    variables: dict[str, Any] = {
-        "recipient": view.attributes,
-        "products": [{**product_variables(product), "why": why.value} for product, why in recommended],
-        "bestsellers": [product_variables(product) for product in islice(unbought, PRODUCTS_SHOWN)],
+    """Return what templates can use; `offer` only if there is one."""
+    common = {
+        "recipient": attributes,
+        "products": [product_variables(*recommendation) for recommendation in recommended],
+        "bestsellers": [product_variables(*recommendation) for recommendation in best],
     }
-    return variables | ({"offer": offer_variables(offer)} if offer else {})
+    return common | ({"offer": offer_variables(offer)} if offer else {})
 
 
-def product_variables(product: Product) -> dict[str, str]:
+def product_variables(product: Product, why: Why) -> dict[str, str]:
     """Return a product as templates see it."""
     return {
         "id": product.id,
@@ -122,6 +127,7 @@ def product_variables(product: Product) -> dict[str, str]:
         "url": product.url,
         "category": product.category,
         "image_url": product.image_url,
+        "why": why.value,
     }
 
 
