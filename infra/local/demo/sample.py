@@ -44,7 +44,7 @@ _UNIT: Final = re.compile(r"\d+(\.\d+)?(CM|MM|M|ML|L|KG|G|PC|X\d+)\.?")
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A real product; the category is derived from the name, the rank from how often the sample's customers bought it."""
+    """A real product; the category is derived from the name, the rank from how often it was bought here."""
 
     id: str
     name: str

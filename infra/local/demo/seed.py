@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import threading
@@ -99,7 +100,9 @@ def _write_state(state_dir: Path, state: ImportState) -> None:
 
 
 def seed(system: System, progress: Progress | None = None, *, stop: threading.Event | None = None) -> ImportState:
-    """Upload the catalog and import all customers, unless that was done before; return the final state.
+    """Upload the catalog and import all customers, unless that was done before; return how far it came.
+
+    Setting `stop` ends it early.
 
     An import that was interrupted is repeated with the same times and message ids, which changes nothing that is
     there already.
@@ -117,7 +120,9 @@ def seed(system: System, progress: Progress | None = None, *, stop: threading.Ev
     imported_at = known.imported_at if known is not None else system.now()
     people = invent(sample, Keys.of(system).message_key)
     with _Import(system, ImportState(imported_at), progress, stop or threading.Event()) as run:
-        return run.all(people, shift=imported_at - sample.last_order)
+        with contextlib.suppress(Stopped):
+            run.all(people, shift=imported_at - sample.last_order)
+        return run.state
 
 
 def catalog(sample: Sample, base_url: str) -> dict[str, Any]:
@@ -183,7 +188,7 @@ class _Import:
 
     def __init__(self, system: System, state: ImportState, progress: Progress | None, stop: threading.Event) -> None:
         self._system = system
-        self._state = state
+        self.state = state
         self._progress = progress
         self._stop = stop
         self._task = progress.add_task("Importing the demonstration", total=None) if progress else None
@@ -204,7 +209,7 @@ class _Import:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def all(self, people: Sequence[Person], *, shift: int) -> ImportState:
+    def all(self, people: Sequence[Person], *, shift: int) -> None:
         total = sum(len(person.calls) for person in people)
         self._now(phase="people", total=total)
         self._send_all(batches(introductions(people, shift)))
@@ -215,13 +220,12 @@ class _Import:
         self._now(phase="settling")
         self._drain()
         self._now(phase="done", waiting=0, seconds=round(time.monotonic() - self._started, 1))
-        return self._state
 
     def _now(self, **changes: Any) -> None:  # noqa: ANN401 - fields of ImportState
-        self._state = replace(self._state, **changes)
-        _write_state(self._system.state_dir, self._state)
+        self.state = replace(self.state, **changes)
+        _write_state(self._system.state_dir, self.state)
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=self._state.sent, total=self._state.total or None)
+            self._progress.update(self._task, completed=self.state.sent, total=self.state.total or None)
 
     def _send_all(self, prepared: Iterator[list[str]]) -> None:
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -237,7 +241,7 @@ class _Import:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             count = running.pop(future)
             future.result()
-            self._now(sent=self._state.sent + count)
+            self._now(sent=self.state.sent + count)
 
     def _send(self, batch: Sequence[str]) -> None:
         body = gzip.compress(f'{{"batch":[{",".join(batch)}]}}'.encode(), compresslevel=3, mtime=0)
@@ -267,7 +271,7 @@ class _Import:
                 raise ImportFailed("The events queue does not become empty.", "Start it again.")
             waiting = queue_length(self._system)
             empty = empty + 1 if waiting == 0 else 0
-            if waiting != self._state.waiting:
+            if waiting != self.state.waiting:
                 self._now(waiting=waiting)
             self._stop.wait(POLL_SECONDS)
 
