@@ -1,0 +1,80 @@
+"""The HTTP API that all public routes have behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import jsii
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_logs as logs
+from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
+from constructs import Construct
+
+from infra.constructs.exceptions import accept
+from infra.constructs.function import JobFunction
+
+# No address, path or query: they would tell who opened what, or carry the very token that opens it.
+_ACCESS_LOG: Final = {
+    "requestId": "$context.requestId",
+    "routeKey": "$context.routeKey",
+    "status": "$context.status",
+    "latency": "$context.responseLatency",
+    "integrationError": "$context.integrationErrorMessage",
+}
+
+
+class PublicApi(Construct):
+    """An HTTP API whose every route is one job."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.api = apigatewayv2.HttpApi(self, "Api", description="Mailtailor", create_default_stage=False)
+        log = logs.LogGroup(
+            self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
+        )
+        apigatewayv2.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            stage_name="$default",
+            auto_deploy=True,
+            access_log_settings=_AccessLog(log),
+        )
+
+    @property
+    def domain(self) -> str:
+        """The API's host name."""
+        stack = Stack.of(self)
+        return f"{self.api.api_id}.execute-api.{stack.region}.{stack.url_suffix}"
+
+    def route(
+        self, path: str, methods: Sequence[apigatewayv2.HttpMethod], *, job: JobFunction, unauthenticated_because: str
+    ) -> None:
+        """Send `methods` on `path` to `job`, which checks by itself who asks, as the reason says."""
+        routes = self.api.add_routes(
+            path=path,
+            methods=list(methods),
+            integration=HttpLambdaIntegration(
+                job.job.construct_id, job.function, timeout=Duration.seconds(job.job.timeout)
+            ),
+        )
+        for route in routes:
+            accept(route, "AwsSolutions-APIG4", unauthenticated_because)
+
+
+@jsii.implements(apigatewayv2.IAccessLogSettings)
+class _AccessLog:
+    def __init__(self, log: logs.LogGroup) -> None:
+        self._destination = apigatewayv2.LogGroupLogDestination(log)
+
+    @property
+    def destination(self) -> apigatewayv2.IAccessLogDestination:
+        return self._destination
+
+    @property
+    def format(self) -> apigateway.AccessLogFormat:
+        return apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG))

@@ -1,0 +1,228 @@
+"""CloudFront in front of what recipients and ESPs fetch, with an answer for when nothing behind it has one.
+
+Each route's origin is a pair: the API, and behind it a second distribution in which a CloudFront Function answers
+every request from its own text. When the API fails (500, 502, 503, 504), cannot be reached or takes too long,
+CloudFront asks the second one, and the recipient gets a picture, a page or nothing at all instead of an error.
+
+Three other ways were weighed. *Custom error responses* hold for a whole distribution and status, so one route's
+fallback would answer another's failure, a webhook's among them; their page needs a bucket and something that fills it,
+because no edge function runs while an error page is fetched
+(https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/lambda-cloudfront-trigger-events.html).
+*A bucket as the second origin* would need one object per sent link. *A Lambda at the edge* costs on every request.
+Failover is per route, and for GET and HEAD only, which is all that these routes know
+(https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/high_availability_origin_failover.html).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudfront as cloudfront
+from aws_cdk import aws_cloudfront_origins as origins
+from constructs import Construct
+
+from infra.constructs.exceptions import accept
+from mailtailor.tracking import pixel
+
+TRY_AGAIN: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>Please try again</title>
+<style>
+body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 28rem; margin: 20vh auto; padding: 0 1.5rem }
+a { color: inherit }
+</style>
+<h1>One moment, please</h1>
+<p>The page behind this link did not answer in time. <a href="">Try again</a>: the link stays good.</p>
+</html>
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fallback:
+    """What a route answers when nothing behind it does.
+
+    Parameters
+    ----------
+    prefix
+        Of the route's paths, such as `/o/`.
+    patience
+        How many seconds the API may take.
+    content_type, body
+        The answer.
+    """
+
+    prefix: str
+    patience: int
+    content_type: str
+    body: bytes
+
+
+FALLBACKS: Final = (
+    Fallback(prefix="/o/", patience=5, content_type="image/gif", body=pixel.GIF),
+    Fallback(prefix="/c/", patience=5, content_type="text/html; charset=utf-8", body=TRY_AGAIN.encode()),
+    # The mail stays whole without the block.
+    Fallback(prefix="/content/", patience=4, content_type="text/html; charset=utf-8", body=b""),
+)
+
+
+class StaticFallbackEdge(Construct):
+    """One distribution for all routes that people and ESPs fetch with GET.
+
+    Parameters
+    ----------
+    api_domain
+        The host name of the API.
+    fallbacks
+        The routes, each with its fallback.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, api_domain: str, fallbacks: Sequence[Fallback] = FALLBACKS
+    ) -> None:
+        super().__init__(scope, construct_id)
+        statics = _StaticAnswers(self, "Static", origin_domain=api_domain, fallbacks=fallbacks)
+        behaviors = {
+            f"{fallback.prefix}*": _behavior(
+                origins.OriginGroup(
+                    primary_origin=_origin(api_domain, patience=fallback.patience),
+                    fallback_origin=_origin(statics.distribution.domain_name, patience=fallback.patience),
+                    fallback_status_codes=[500, 502, 503, 504],
+                )
+            )
+            for fallback in fallbacks
+        }
+        self.distribution = _distribution(
+            self,
+            "Edge",
+            comment="Mailtailor: opens, clicks and content",
+            default=_behavior(_origin(api_domain, patience=5)),
+            behaviors=behaviors,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the routes are, without trailing slash."""
+        return f"https://{self.distribution.distribution_domain_name}"
+
+
+class _StaticAnswers(Construct):
+    """A distribution that answers each route's fallback without asking anyone."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, origin_domain: str, fallbacks: Sequence[Fallback]
+    ) -> None:
+        super().__init__(scope, construct_id)
+        function = cloudfront.Function(
+            self,
+            "Answer",
+            runtime=cloudfront.FunctionRuntime.JS_2_0,
+            code=cloudfront.FunctionCode.from_inline(answering_code(fallbacks)),
+        )
+        # A distribution must name an origin; the function answers before it would be asked.
+        default = _behavior(_origin(origin_domain, patience=1), function=function)
+        self.distribution = _distribution(
+            self, "Distribution", comment="Mailtailor: answers when the API has none", default=default, behaviors={}
+        )
+
+
+def answering_code(fallbacks: Sequence[Fallback]) -> str:
+    """Return the source of the CloudFront Function that answers by path.
+
+    Event and answer: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
+    """
+    answers = [
+        {"prefix": each.prefix, "type": each.content_type, "body": base64.b64encode(each.body).decode()}
+        for each in fallbacks
+    ]
+    return f"""var answers = {json.dumps(answers)};
+function handler(event) {{
+  var answer = answers.find(function (each) {{ return event.request.uri.startsWith(each.prefix); }});
+  if (!answer) return {{ statusCode: 404, statusDescription: 'Not Found' }};
+  var response = {{
+    statusCode: 200,
+    statusDescription: 'OK',
+    headers: {{
+      'content-type': {{ value: answer.type }},
+      'cache-control': {{ value: 'no-store' }},
+      'x-robots-tag': {{ value: 'noindex' }}
+    }}
+  }};
+  if (event.request.method !== 'HEAD') response.body = {{ encoding: 'base64', data: answer.body }};
+  return response;
+}}
+"""
+
+
+def _origin(domain: str, *, patience: int) -> origins.HttpOrigin:
+    return origins.HttpOrigin(
+        domain,
+        protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY,
+        origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
+        # One attempt: a recipient who waits is better served by the fallback than by a second wait.
+        connection_attempts=1,
+        connection_timeout=Duration.seconds(2),
+        read_timeout=Duration.seconds(patience),
+    )
+
+
+def _behavior(
+    origin: cloudfront.IOrigin, *, function: cloudfront.IFunction | None = None
+) -> cloudfront.BehaviorOptions:
+    # No redirect from http: a client that follows none would lose the pixel or the block, and all our URLs are https.
+    associations = [
+        cloudfront.FunctionAssociation(function=each, event_type=cloudfront.FunctionEventType.VIEWER_REQUEST)
+        for each in ([function] if function else [])
+    ]
+    return cloudfront.BehaviorOptions(
+        origin=origin,
+        allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD,
+        viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
+        cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
+        origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
+        function_associations=associations,
+    )
+
+
+def _distribution(
+    scope: Construct,
+    construct_id: str,
+    *,
+    comment: str,
+    default: cloudfront.BehaviorOptions,
+    behaviors: Mapping[str, cloudfront.BehaviorOptions],
+) -> cloudfront.Distribution:
+    distribution = cloudfront.Distribution(
+        scope,
+        construct_id,
+        comment=comment,
+        default_behavior=default,
+        additional_behaviors=dict(behaviors),
+        http_version=cloudfront.HttpVersion.HTTP2_AND_3,
+        minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
+        price_class=cloudfront.PriceClass.PRICE_CLASS_100,
+    )
+    accept(distribution, "AwsSolutions-CFR1", "Recipients open their mail wherever they are.")
+    accept(
+        distribution,
+        "AwsSolutions-CFR2",
+        "Only signed tokens have an effect, and concurrency is limited; a firewall is the operator's choice.",
+    )
+    accept(
+        distribution,
+        "AwsSolutions-CFR3",
+        "Standard logs keep addresses and whole URLs, hence who opened what; the API logs route, status and latency.",
+    )
+    accept(
+        distribution,
+        "AwsSolutions-CFR4",
+        "The default certificate of cloudfront.net fixes this setting; with an own domain TLS 1.2 is the least.",
+    )
+    return distribution

@@ -1,0 +1,185 @@
+"""Alarms, the topic they notify, and one dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_cloudwatch_actions import SnsAction
+from constructs import Construct
+
+from infra.constructs.api import PublicApi
+from infra.constructs.function import JobFunction
+from infra.jobs import HOT
+
+_MINUTE: Final = Duration.minutes(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A queue whose oldest message should not grow older than `max_age` seconds."""
+
+    queue: sqs.IQueue
+    max_age: int
+
+
+class AlarmTopic(Construct):
+    """Where alarms are sent; whoever should hear of them subscribes."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        # The key that AWS manages for SNS does not let alarms in, so this is the one key of our own.
+        key = kms.Key(
+            self,
+            "Key",
+            description="Mailtailor: alarms",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                # In a key's own policy this means the key.
+                resources=["*"],
+            )
+        )
+        self.topic = sns.Topic(self, "Topic", master_key=key, enforce_ssl=True)
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+            )
+        )
+
+
+class Monitoring(Construct):
+    """Tells when something is lost, late, failing or refused.
+
+    Parameters
+    ----------
+    api
+        The HTTP API.
+    functions
+        All functions.
+    publisher
+        The one that follows the profiles' stream.
+    clock
+        The one that runs each minute.
+    queues
+        By name, those that are worked off.
+    dead_letters
+        By name, those that should be empty.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        api: PublicApi,
+        functions: Sequence[JobFunction],
+        publisher: JobFunction,
+        clock: JobFunction,
+        queues: Mapping[str, Watched],
+        dead_letters: Mapping[str, sqs.IQueue],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = AlarmTopic(self, "AlarmTopic").topic
+        self._action = SnsAction(self.topic)
+        errors, throttles = [], []
+        for job in functions:
+            name = job.job.construct_id
+            errors.append(job.function.metric_errors(period=_MINUTE, label=name))
+            throttles.append(job.function.metric_throttles(period=_MINUTE, label=name))
+            self._alarm(f"{name}Errors", errors[-1], above=0, why=f"{job.job.name} failed.")
+            if job.job in HOT:
+                self._alarm(f"{name}Throttles", throttles[-1], above=0, why=f"{job.job.name} met its concurrency.")
+        for name, queue in dead_letters.items():
+            depth = queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
+            self._alarm(
+                f"{name}DeadLetters", depth, above=0, why=f"Messages of {name} failed for good: see docs/deploy.md."
+            )
+        ages = []
+        for name, watched in queues.items():
+            age = watched.queue.metric_approximate_age_of_oldest_message(
+                period=_MINUTE, statistic="Maximum", label=name
+            )
+            ages.append(age)
+            self._alarm(f"{name}Age", age, above=watched.max_age, periods=3, why=f"{name} is worked off too slowly.")
+        lag = publisher.function.metric("IteratorAge", period=_MINUTE, statistic="Maximum")
+        # Early: what is older than 24 hours leaves the stream unpublished.
+        self._alarm("FlipsAge", lag, above=60_000, periods=3, why="Membership changes are published late.")
+        failures = api.api.metric_server_error(period=_MINUTE, statistic="Sum")
+        self._alarm("ApiErrors", failures, above=0, periods=2, why="The API answered with 5xx.")
+        self._alarm_if_still(clock)
+        self._dashboard(api, functions, errors=errors, throttles=throttles, ages=ages, lag=lag)
+
+    def _alarm(self, construct_id: str, metric: cloudwatch.IMetric, *, above: int, why: str, periods: int = 1) -> None:
+        cloudwatch.Alarm(
+            self,
+            construct_id,
+            metric=metric,
+            threshold=above,
+            evaluation_periods=periods,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=why,
+        ).add_alarm_action(self._action)
+
+    def _alarm_if_still(self, clock: JobFunction) -> None:
+        cloudwatch.Alarm(
+            self,
+            "ClockStopped",
+            metric=clock.function.metric_invocations(period=_MINUTE),
+            threshold=1,
+            evaluation_periods=5,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            alarm_description="segment_clock does not run: members leave their segments only when they are read.",
+        ).add_alarm_action(self._action)
+
+    def _dashboard(
+        self,
+        api: PublicApi,
+        functions: Sequence[JobFunction],
+        *,
+        errors: list[cloudwatch.Metric],
+        throttles: list[cloudwatch.Metric],
+        ages: list[cloudwatch.Metric],
+        lag: cloudwatch.Metric,
+    ) -> None:
+        durations = [
+            job.function.metric_duration(period=_MINUTE, statistic="p99", label=job.job.construct_id)
+            for job in functions
+        ]
+        calls = [job.function.metric_invocations(period=_MINUTE, label=job.job.construct_id) for job in functions]
+        rows: list[list[tuple[str, Sequence[cloudwatch.IMetric]]]] = [
+            [
+                ("Requests", [api.api.metric_count(period=_MINUTE)]),
+                ("Latency p99 (ms)", [api.api.metric_latency(period=_MINUTE, statistic="p99")]),
+                ("Server errors", [api.api.metric_server_error(period=_MINUTE)]),
+            ],
+            [("Invocations", calls), ("Duration p99 (ms)", durations)],
+            [("Errors", errors), ("Throttles", throttles)],
+            [("Oldest message (s)", ages), ("Publisher lag (ms)", [lag])],
+        ]
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            widgets=[
+                [
+                    cloudwatch.GraphWidget(title=title, left=list(metrics), width=24 // len(row))
+                    for title, metrics in row
+                ]
+                for row in rows
+            ],
+        )

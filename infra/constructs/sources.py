@@ -1,0 +1,92 @@
+"""What starts a worker: queues and the profiles' stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_lambda_event_sources import SqsDlq
+
+from infra.constructs.function import JobFunction
+from infra.constructs.queue import DeadLetters, WorkQueue
+from infra.constructs.tables import ProfileTable
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+
+class QueueSource(lambda_.EventSourceMapping):
+    """A job that works off a queue. A message that fails is tried again alone; the rest of its batch is done.
+
+    Parameters
+    ----------
+    job
+        The function; its role has `work_off` of the queue.
+    work
+        The queue.
+    batch_size
+        At most so many messages at once.
+    max_concurrency
+        At most so many at work at once, so that a backlog leaves concurrency to others and spares the table.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        job: JobFunction,
+        work: WorkQueue,
+        batch_size: int = 10,
+        max_concurrency: float,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            target=job.function,
+            event_source_arn=work.queue.queue_arn,
+            batch_size=batch_size,
+            max_batching_window=Duration.seconds(work.batching_window) if work.batching_window else None,
+            report_batch_item_failures=True,
+            max_concurrency=max_concurrency,
+        )
+
+
+class FlipSource(lambda_.EventSourceMapping):
+    """Hands every write that flipped a membership to the publisher, in order within a profile.
+
+    Parameters
+    ----------
+    job
+        The function.
+    table
+        The profiles, with their stream.
+    dead_letters
+        Gets the place of what could not be published; the stream itself keeps it for 24 hours.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, job: JobFunction, table: ProfileTable, dead_letters: DeadLetters
+    ) -> None:
+        # `exists` looks at leaves only, and lists are looked through:
+        # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html. The second form says the same to
+        # matchers that take a list for a leaf, the local stand-in's among them; on AWS it matches nothing.
+        through = {"L": {"M": {"segment": {"S": lambda_.FilterRule.exists()}}}}
+        as_leaf = {"L": lambda_.FilterRule.exists()}
+        super().__init__(
+            scope,
+            construct_id,
+            target=job.function,
+            event_source_arn=table.stream_arn,
+            starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+            batch_size=100,
+            bisect_batch_on_error=True,
+            report_batch_item_failures=True,
+            retry_attempts=100,
+            on_failure=SqsDlq(dead_letters),
+            filters=[
+                lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"flips": flips}}})
+                for flips in (through, as_leaf)
+            ],
+        )

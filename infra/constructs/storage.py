@@ -1,0 +1,137 @@
+"""Buckets and secrets, with the rights each use of them needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+
+from infra.constructs.exceptions import accept
+from infra.constructs.rights import allow
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+ARCHIVE_PREFIX = "events/"
+CATALOG_KEY = "catalog.json"
+
+
+class PrivateBucket(s3.Bucket):
+    """A bucket that only functions use."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        versioned: bool = False,
+        lifecycle_rules: list[s3.LifecycleRule] | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            versioned=versioned,
+            lifecycle_rules=lifecycle_rules,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        accept(
+            self,
+            "AwsSolutions-S1",
+            "One function has access; CloudTrail can record what it does, without another bucket.",
+        )
+
+
+class Archive(PrivateBucket):
+    """Every event, as Parquet."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                    transitions=[
+                        s3.Transition(
+                            storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(90)
+                        )
+                    ],
+                )
+            ],
+        )
+
+    def add(self) -> iam.PolicyStatement:
+        """Return the right to add objects under the archive's prefix.
+
+        The one wildcard among the rights: a new object's name holds its date and hash and cannot be known before.
+        """
+        return allow(["s3:PutObject"], self.arn_for_objects(f"{ARCHIVE_PREFIX}*"))
+
+
+class CatalogStore(PrivateBucket):
+    """The catalog: one object, with the versions before it."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        expire = s3.LifecycleRule(noncurrent_version_expiration=Duration.days(90))
+        super().__init__(scope, construct_id, versioned=True, lifecycle_rules=[expire])
+
+    def read(self) -> list[iam.PolicyStatement]:
+        """Return the rights to read the catalog, and to learn that there is none (else S3 says "forbidden")."""
+        return [
+            allow(["s3:GetObject"], self.arn_for_objects(CATALOG_KEY)),
+            allow(["s3:ListBucket"], self.bucket_arn),
+        ]
+
+
+class Keys(secretsmanager.Secret):
+    """A secret that AWS generates; no one has to know it.
+
+    Parameters
+    ----------
+    description
+        What it is for.
+    generated
+        The entry that is generated.
+    entries
+        Those that are given.
+    rotation
+        How it is rotated, since no schedule does.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        description: str,
+        generated: str,
+        entries: Mapping[str, str] | None = None,
+        rotation: str,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description=f"Mailtailor: {description}",
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                secret_string_template=json.dumps(dict(entries or {})),
+                generate_string_key=generated,
+                password_length=64,
+                exclude_punctuation=True,
+            ),
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        accept(self, "AwsSolutions-SMG4", rotation)
+
+    def read(self) -> iam.PolicyStatement:
+        """Return the right to read the secret."""
+        return allow(["secretsmanager:GetSecretValue"], self.secret_arn)

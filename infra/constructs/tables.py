@@ -1,0 +1,90 @@
+"""The tables, with the rights each use of them needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.rights import allow
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+DUE_INDEX = "due"
+
+
+class ItemTable(dynamodb.TableV2):
+    """A table of items by `id`, paid by request, that neither a deployment nor a mistake can lose."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stream: dynamodb.StreamViewType | None = None,
+        indexes: list[dynamodb.GlobalSecondaryIndexPropsV2] | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
+            billing=dynamodb.Billing.on_demand(),
+            encryption=dynamodb.TableEncryptionV2.aws_managed_key(),
+            dynamo_stream=stream,
+            global_secondary_indexes=indexes,
+            deletion_protection=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+        )
+
+    def read(self) -> iam.PolicyStatement:
+        """Return the right to read items whose ids are known."""
+        return allow(["dynamodb:GetItem"], self.table_arn)
+
+    def read_and_write(self) -> iam.PolicyStatement:
+        """Return the rights to read and put items; a transaction of puts needs no more."""
+        return allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)
+
+    def update(self) -> iam.PolicyStatement:
+        """Return the right to change items, which can also return what they were."""
+        return allow(["dynamodb:UpdateItem"], self.table_arn)
+
+
+class ProfileTable(ItemTable):
+    """The profiles, with the index of those that time will change and the stream of their changes."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+            indexes=[
+                dynamodb.GlobalSecondaryIndexPropsV2(
+                    index_name=DUE_INDEX,
+                    partition_key=dynamodb.Attribute(name="due_bucket", type=dynamodb.AttributeType.STRING),
+                    sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
+                    projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+                )
+            ],
+        )
+
+    @property
+    def stream_arn(self) -> str:
+        """The ARN of the stream, which this table has from its first day."""
+        arn = self.table_stream_arn
+        assert arn is not None  # noqa: S101 - for the type checker; the stream is declared above
+        return arn
+
+    def find_due(self) -> iam.PolicyStatement:
+        """Return the right to ask the index who is due."""
+        return allow(["dynamodb:Query"], f"{self.table_arn}/index/{DUE_INDEX}")
+
+    def follow(self) -> iam.PolicyStatement:
+        """Return the rights that an event source needs on the stream."""
+        actions = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"]
+        return allow([f"dynamodb:{action}" for action in actions], self.stream_arn)

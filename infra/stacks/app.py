@@ -1,0 +1,261 @@
+"""The stateless stack: functions, their triggers and rights, the API and what stands before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aws_cdk import Aws, CfnCondition, CfnOutput, CfnParameter, Duration, Fn, Stack
+from aws_cdk import aws_apigatewayv2 as apigatewayv2
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from infra import jobs
+from infra.build.layers import PlatformName
+from infra.constructs.api import PublicApi
+from infra.constructs.edge import StaticFallbackEdge
+from infra.constructs.exceptions import accept
+from infra.constructs.function import JobFunction
+from infra.constructs.layer import BuiltLayer
+from infra.constructs.monitoring import Monitoring, Watched
+from infra.constructs.sources import FlipSource, QueueSource
+from infra.jobs import Job, Layer
+from infra.stacks.data import DataStack
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+GET = (apigatewayv2.HttpMethod.GET, apigatewayv2.HttpMethod.HEAD)
+POST = (apigatewayv2.HttpMethod.POST,)
+
+
+class AppStack(Stack):
+    """What Mailtailor does.
+
+    Parameters
+    ----------
+    data
+        What it does it with.
+    built_for
+        The platform whose layers are deployed; it changes nothing in the template.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, data: DataStack, built_for: PlatformName) -> None:
+        super().__init__(scope, construct_id, description="Mailtailor: application")
+        self._data = data
+        self._layers: Mapping[Layer, lambda_.ILayerVersion] = {
+            layer: BuiltLayer(self, f"{layer.title()}Layer", layer=layer, built_for=built_for) for layer in jobs.LAYERS
+        }
+        self._functions: dict[Job, JobFunction] = {}
+        esp_webhook_url = CfnParameter(
+            self,
+            "EspWebhookUrl",
+            default="",
+            description="https URL that gets each membership change as a signed webhook; empty: none",
+        )
+        processor_concurrency = CfnParameter(
+            self,
+            "ProcessorConcurrency",
+            type="Number",
+            default=20,
+            min_value=2,
+            max_value=1000,
+            description="How many batches of events are processed at once, at most",
+        )
+        public_url = CfnParameter(
+            self,
+            "PublicUrl",
+            default="",
+            allowed_pattern="^$|^https?://[^/]+$",
+            description="Base URL of links, pixels and content if not CloudFront's own, such as https://mail.example.com",
+        )
+
+        api = PublicApi(self, "Http")
+        edge = StaticFallbackEdge(self, "Edge", api_domain=api.domain)
+        none_given = CfnCondition(self, "NoPublicUrl", expression=Fn.condition_equals(public_url.value_as_string, ""))
+        base_url = Fn.condition_if(none_given.logical_id, edge.url, public_url.value_as_string).to_string()
+
+        self._hot_path(api)
+        self._intake(api)
+        self._content(api, base_url)
+        self._processing(processor_concurrency.value_as_number)
+        self._delivery(esp_webhook_url.value_as_string)
+        self._archiving()
+        self._monitor(api)
+        self._tell(api, base_url)
+
+    def _add(self, job: Job, rights: Sequence[iam.PolicyStatement], **environment: str) -> JobFunction:
+        function = JobFunction(
+            self, job.construct_id, job=job, layers=self._layers, environment=environment, rights=rights
+        )
+        self._functions[job] = function
+        return function
+
+    def _hot_path(self, api: PublicApi) -> None:
+        data = self._data
+        for job, path in ((jobs.OPEN_PIXEL, "/o/{proxy+}"), (jobs.CLICK_REDIRECT, "/c/{proxy+}")):
+            function = self._add(
+                job,
+                [data.events.send(), data.tokens.read()],
+                EVENTS_QUEUE_URL=data.events.queue.queue_url,
+                TOKENS_SECRET_ID=data.tokens.secret_arn,
+            )
+            api.route(
+                path, GET, job=function, unauthenticated_because="Recipients open mail; the path is a signed token."
+            )
+
+    def _intake(self, api: PublicApi) -> None:
+        data = self._data
+        rights = [data.events.send(), data.identity.read(), data.ingest.read()]
+        environment = {
+            "EVENTS_QUEUE_URL": data.events.queue.queue_url,
+            "IDENTITY_SECRET_ID": data.identity.secret_arn,
+            "INGEST_SECRET_ID": data.ingest.secret_arn,
+        }
+        track_api = self._add(jobs.TRACK_API, rights, **environment)
+        api.route(
+            "/v1/{call}",
+            (*POST, apigatewayv2.HttpMethod.OPTIONS),
+            job=track_api,
+            unauthenticated_because="The function checks the write key; Segment's SDKs put it in header or body.",
+        )
+        webhook_ingest = self._add(jobs.WEBHOOK_INGEST, rights, **environment)
+        api.route(
+            "/webhooks/{source}",
+            POST,
+            job=webhook_ingest,
+            unauthenticated_because="The function checks the provider's signature over the raw body.",
+        )
+
+    def _content(self, api: PublicApi, base_url: str) -> None:
+        data = self._data
+        dynamic_content = self._add(
+            jobs.DYNAMIC_CONTENT,
+            [data.profiles.read(), data.tokens.read(), *data.catalog.read()],
+            PROFILES_TABLE=data.profiles.table_name,
+            TOKENS_SECRET_ID=data.tokens.secret_arn,
+            CATALOG_BUCKET=data.catalog.bucket_name,
+            CONTENT_URL=base_url,
+        )
+        api.route(
+            "/content/{block}",
+            GET,
+            job=dynamic_content,
+            unauthenticated_because="ESPs fetch without headers; personal content needs a signed recipient token.",
+        )
+
+    def _processing(self, processor_concurrency: float) -> None:
+        data = self._data
+        profiles = {"PROFILES_TABLE": data.profiles.table_name, "WAKE_UPS_QUEUE_URL": data.wake_ups.queue.queue_url}
+        event_processor = self._add(
+            jobs.EVENT_PROCESSOR,
+            [
+                data.events.work_off(),
+                data.profiles.read_and_write(),
+                data.wake_ups.send(),
+                data.archive_queue.send(),
+            ],
+            **profiles,
+            ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
+        )
+        # No batching window: a click shows in the next content fetch. Under load batches fill without one.
+        QueueSource(self, "FromEvents", job=event_processor, work=data.events, max_concurrency=processor_concurrency)
+
+        wake_processor = self._add(
+            jobs.WAKE_PROCESSOR,
+            [data.wake_ups.work_off(), data.profiles.read_and_write(), data.wake_ups.send()],
+            **profiles,
+        )
+        QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=10)
+
+        segment_clock = self._add(
+            jobs.SEGMENT_CLOCK,
+            [data.profiles.find_due(), data.clock.read_and_write(), data.wake_ups.send()],
+            **profiles,
+            CLOCK_TABLE=data.clock.table_name,
+        )
+        events.Rule(
+            self,
+            "EachMinute",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            # A sweep that fails is made up for by the next one.
+            targets=[targets.LambdaFunction(segment_clock.function, retry_attempts=0)],
+        )
+
+    def _delivery(self, esp_webhook_url: str) -> None:
+        data = self._data
+        publisher = self._add(
+            jobs.MEMBERSHIP_PUBLISHER,
+            [data.profiles.follow(), data.esp.send(), data.flips.send()],
+            ESP_QUEUE_URL=data.esp.queue.queue_url,
+        )
+        FlipSource(self, "FromProfiles", job=publisher, table=data.profiles, dead_letters=data.flips)
+
+        esp_sync = self._add(
+            jobs.ESP_SYNC,
+            [data.esp.work_off(), data.deliveries.update(), data.esp_keys.read()],
+            DELIVERIES_TABLE=data.deliveries.table_name,
+            ESP_SECRET_ID=data.esp_keys.secret_arn,
+            ESP_WEBHOOK_URL=esp_webhook_url,
+        )
+        QueueSource(self, "FromEsp", job=esp_sync, work=data.esp, max_concurrency=5)
+
+    def _archiving(self) -> None:
+        data = self._data
+        archiver = self._add(
+            jobs.EVENT_ARCHIVER,
+            [data.archive_queue.work_off(), data.archive.add()],
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+        )
+        accept(
+            archiver.role,
+            # The name of the bucket's ARN between the stacks is the CDK's.
+            "AwsSolutions-IAM5[Resource::MailtailorData:ExportsOutputFnGetAttArchiveDA4CB258ArnBE8F3792/events/*]",
+            "A new object's name holds its date and hash and cannot be known before; the prefix holds nothing else.",
+        )
+        QueueSource(self, "FromArchive", job=archiver, work=data.archive_queue, batch_size=1000, max_concurrency=2)
+
+    def _monitor(self, api: PublicApi) -> None:
+        data = self._data
+        works = {"Events": data.events, "WakeUps": data.wake_ups, "Archive": data.archive_queue, "Esp": data.esp}
+        # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down.
+        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600}
+        self.monitoring = Monitoring(
+            self,
+            "Monitoring",
+            api=api,
+            functions=list(self._functions.values()),
+            publisher=self._functions[jobs.MEMBERSHIP_PUBLISHER],
+            clock=self._functions[jobs.SEGMENT_CLOCK],
+            queues={name: Watched(queue=work.queue, max_age=max_age[name]) for name, work in works.items()},
+            dead_letters={name: work.dead_letters for name, work in works.items()} | {"Flips": data.flips},
+        )
+
+    def _tell(self, api: PublicApi, base_url: str) -> None:
+        data = self._data
+        works = {"Events": data.events, "WakeUps": data.wake_ups, "Archive": data.archive_queue, "Esp": data.esp}
+        outputs = {
+            "ApiUrl": f"https://{api.domain}",
+            "OpenUrl": base_url,
+            "ClickUrl": base_url,
+            "ContentUrl": base_url,
+            "ProfilesTable": data.profiles.table_name,
+            "DeliveriesTable": data.deliveries.table_name,
+            "ClockTable": data.clock.table_name,
+            **{f"{name}QueueUrl": work.queue.queue_url for name, work in works.items()},
+            **{f"{name}DlqUrl": work.dead_letters.queue_url for name, work in works.items()},
+            "FlipsDlqUrl": data.flips.queue_url,
+            "ArchiveBucket": data.archive.bucket_name,
+            "CatalogBucket": data.catalog.bucket_name,
+            "TokensSecretId": data.tokens.secret_arn,
+            "IdentitySecretId": data.identity.secret_arn,
+            "IngestSecretId": data.ingest.secret_arn,
+            "EspSecretId": data.esp_keys.secret_arn,
+            "SegmentClockFunction": self._functions[jobs.SEGMENT_CLOCK].function.function_name,
+            "AlarmTopic": self.monitoring.topic.topic_arn,
+            "Region": Aws.REGION,
+        }
+        for name, value in outputs.items():
+            CfnOutput(self, name, value=value)

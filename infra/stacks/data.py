@@ -1,0 +1,67 @@
+"""The stateful stack: tables, queues, buckets and secrets, all of which outlive it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aws_cdk import Stack
+
+from infra.constructs.queue import DeadLetters, WorkQueue
+from infra.constructs.storage import Archive, CatalogStore, Keys
+from infra.constructs.tables import ItemTable, ProfileTable
+from infra.jobs import ESP_SYNC, EVENT_ARCHIVER, EVENT_PROCESSOR, WAKE_PROCESSOR
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+ARCHIVE_WINDOW: Final = 60
+"""Seconds: fewer and larger Parquet files cost less to write and to read, and nobody waits for them."""
+
+
+class DataStack(Stack):
+    """What Mailtailor knows, and the work that is under way."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id, description="Mailtailor: data", termination_protection=True)
+        self.profiles = ProfileTable(self, "Profiles")
+        self.deliveries = ItemTable(self, "Deliveries")
+        self.clock = ItemTable(self, "Clock")
+
+        self.events = WorkQueue(self, "Events", consumer=EVENT_PROCESSOR)
+        self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR)
+        self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
+        self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC)
+        self.flips = DeadLetters(self, "Flips")
+
+        self.archive = Archive(self, "Archive")
+        self.catalog = CatalogStore(self, "Catalog")
+
+        self.tokens = Keys(
+            self,
+            "Tokens",
+            description="keys that sign links and recipients",
+            generated="k1",
+            entries={"active": "k1"},
+            rotation="Links in sent mail must stay valid: a key is added by hand, old ones verify on (docs/deploy.md).",
+        )
+        self.identity = Keys(
+            self,
+            "Identity",
+            description="pepper of pseudonyms",
+            generated="pepper",
+            rotation="Another pepper would make every known person a stranger.",
+        )
+        self.ingest = Keys(
+            self,
+            "Ingest",
+            description="write key and webhook secrets",
+            generated="write_key",
+            rotation="Its other halves lie in shops and servers and are changed with them: docs/deploy.md.",
+        )
+        self.esp_keys = Keys(
+            self,
+            "EspKeys",
+            description="key that signs deliveries",
+            generated="signing_key",
+            rotation="Its other half lies with the receiver and is changed with it: docs/deploy.md.",
+        )
