@@ -29,7 +29,9 @@ def up(
     from infra.local.phases import Phases  # noqa: PLC0415
 
     console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored; Ctrl-C and kill are to work all the same.
+    for stopping in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stopping, signal.default_int_handler)
     try:
         with start.running(port=port, demo=demo, phases=Phases(console)) as system:
             _introduce(console, system)

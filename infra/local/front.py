@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 
+from infra.fallbacks import FALLBACKS, Fallback
 from mailtailor.errors import MailtailorError
 
 if TYPE_CHECKING:
@@ -26,18 +27,12 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that end at a proxy (RFC 9110, section 7.6.1)."""
 STOP_SECONDS: Final = 5
+API_SECONDS: Final = 30
+"""What an HTTP API waits for a function at most."""
 
 
 class PortInUse(MailtailorError):
     """The address is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """What is answered, with status 200, when the origin fails: a static file of the CDN."""
-
-    content_type: str
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +45,10 @@ class Origin:
         The stand-in's address, without trailing slash.
     host
         The `Host` header by which the stand-in knows the API.
-    timeout
-        Seconds after which the origin counts as failed.
     """
 
     address: str
     host: str
-    timeout: float = 30
 
 
 class Front:
@@ -67,10 +59,10 @@ class Front:
     Parameters
     ----------
     fallbacks
-        Path prefix to what is answered when the origin answers 5xx or takes too long.
+        What is answered on which routes when the origin answers 5xx or takes too long: the CDN's own.
     """
 
-    def __init__(self, fallbacks: Mapping[str, Fallback]) -> None:
+    def __init__(self, fallbacks: Sequence[Fallback] = FALLBACKS) -> None:
         self._fallbacks = fallbacks
         self._origin: Origin | None = None
         self._router: Router | None = None
@@ -91,21 +83,20 @@ class Front:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        fallback = self._fallback(scope["path"])
         try:
-            response = await self._ask(request)
+            async with asyncio.timeout(fallback.patience if fallback else API_SECONDS):
+                response = await self._ask(request)
         except (httpx.TransportError, TimeoutError):
             response = None
-        if response is None or response.status_code >= 500:
-            fallback = self._fallback(scope["path"])
-            if fallback is not None:
-                response = Response(fallback.body, 200, media_type=fallback.content_type)
-                response.headers["cache-control"] = "no-store"
+        if fallback is not None and (response is None or response.status_code >= 500):
+            response = Response(fallback.body, 200, {"cache-control": "no-store"}, fallback.content_type)
         if response is None:
             response = JSONResponse({"message": "Service Unavailable"}, 503)
         await response(scope, receive, send)
 
     def _fallback(self, path: str) -> Fallback | None:
-        return next((fallback for prefix, fallback in self._fallbacks.items() if path.startswith(prefix)), None)
+        return next((fallback for fallback in self._fallbacks if path.startswith(fallback.prefix)), None)
 
     async def _ask(self, request: Request) -> Response:
         if self._origin is None:
@@ -123,12 +114,11 @@ class Front:
             # httpx would tidy the path; signed tokens and providers' signatures need it as it came.
             extensions={"target": target},
         )
-        async with asyncio.timeout(self._origin.timeout):
-            answer = await self._client.send(outgoing, stream=True)
-            try:
-                body = b"".join([chunk async for chunk in answer.aiter_raw()])
-            finally:
-                await answer.aclose()
+        answer = await self._client.send(outgoing, stream=True)
+        try:
+            body = b"".join([chunk async for chunk in answer.aiter_raw()])
+        finally:
+            await answer.aclose()
         response = Response(body, answer.status_code)
         response.raw_headers = [
             (name.lower(), value) for name, value in answer.headers.raw if name.lower() not in HOP_BY_HOP
@@ -144,7 +134,8 @@ def listen(port: int) -> socket.socket:
     PortInUse
         If somebody else does already.
     """
-    listening = socket.socket()
+    # Named, the protocol lets asyncio send without delay.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", port))
@@ -178,8 +169,3 @@ def serving(front: Front, listening: socket.socket) -> Iterator[None]:
         server.should_exit = True
         thread.join(STOP_SECONDS)
         listening.close()
-
-
-def fallbacks() -> dict[str, Fallback]:
-    """Return what the CDN serves when the API fails, from the very files that it is deployed with."""
-    return {}

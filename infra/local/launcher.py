@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -18,8 +19,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack import app
 from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 
 def run_functions_with(python: str) -> None:
@@ -68,11 +71,33 @@ def answer_without_waiting_for_logs() -> None:
     lambda_runtime.Worker._drain_stderr_bounded = drain_quickly  # noqa: SLF001
 
 
+def send_at_once() -> None:
+    """Send each answer at once.
+
+    The server writes head and body apart, and its sockets wait for the client's acknowledgement between the two, which
+    a client on the same machine delays by 40 ms.
+    """
+    create = Config._create_sockets  # noqa: SLF001 - a mend has to reach inside
+
+    def create_without_delay(config: Config, *arguments: Any) -> list[socket.socket]:  # noqa: ANN401
+        sockets: list[socket.socket] = create(config, *arguments)
+        for each in sockets:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what it accepts inherits this
+        return sockets
+
+    Config._create_sockets = create_without_delay  # noqa: SLF001
+
+
+def poll_at_once() -> None:
+    """Hand a message to its function at once: MiniStack lets 50 ms pass before it looks at a queue again."""
+    lambda_svc._ESM_IDLE_WAKE_GAP_SECONDS = 0.005  # noqa: SLF001
+
+
 def stop_with_the_parent() -> None:
     """Stop when the process that started us is gone, however it went: its end of our standard input closes then."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1024):
+        while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -84,6 +109,8 @@ def main() -> None:
     run_functions_with(os.environ["MAILTAILOR_FUNCTION_PYTHON"])
     share_unpacked_layers(Path(os.environ["MAILTAILOR_UNPACKED"]))
     answer_without_waiting_for_logs()
+    send_at_once()
+    poll_at_once()
     stop_with_the_parent()
     app.main()
 

@@ -52,6 +52,7 @@ class MiniStack:
         self.state_dir = state_dir
         self.log = state_dir / "ministack.log"
         self._saved = state_dir / "saved"
+        self._scratch = state_dir / "tmp"
         self._port_file = state_dir / "port"
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint_url = ""
@@ -67,14 +68,15 @@ class MiniStack:
         kept = self._saved.exists() and self._keeps_its_port()
         if not kept:
             shutil.rmtree(self.state_dir, ignore_errors=True)
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._scratch.mkdir(parents=True, exist_ok=True)
         self._saved.unlink(missing_ok=True)
         port = free_port(int(self._port_file.read_text()) if kept else 0)
         self._port_file.write_text(str(port))
         self.endpoint_url = f"http://127.0.0.1:{port}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own launcher
-                [environments.stand_in(), Path(__file__).with_name("launcher.py")],
+                # -P: beside the launcher lies this module, which would be taken for the package of its name.
+                [environments.stand_in(), "-P", Path(__file__).with_name("launcher.py")],
                 env=self._environment(port),
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -91,11 +93,12 @@ class MiniStack:
 
     def _environment(self, port: int) -> dict[str, str]:
         # Functions inherit this environment, so nothing of ours goes in: no credentials, no PYTHONPATH.
-        passed = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG", "TZ") if name in os.environ}
+        passed = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
         return passed | {
             "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
             "AWS_EC2_METADATA_DISABLED": "true",
+            "TMPDIR": str(self._scratch),
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "MINISTACK_REGION": REGION,
@@ -124,7 +127,10 @@ class MiniStack:
     def check(self) -> None:
         """Raise `StandInFailed` if the process is gone."""
         if self._process is None or self._process.poll() is not None:
-            raise StandInFailed("MiniStack has stopped by itself.", f"Its log is {self.log}.")
+            said = self.log.read_text(errors="replace").strip().splitlines()
+            raise StandInFailed(
+                f"MiniStack has stopped: {said[-1] if said else 'it said nothing'}.", f"Its log is {self.log}."
+            )
 
     def forget(self) -> None:
         """Stop, and throw the state away."""
@@ -145,6 +151,7 @@ class MiniStack:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         if process.stdin is not None:
             process.stdin.close()
         if in_order:

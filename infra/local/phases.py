@@ -38,6 +38,10 @@ class Phases:
             if self.console.is_terminal:
                 status = stack.enter_context(self.console.status(name))
                 tell = lambda text: status.update(f"{name}: {text}")  # noqa: E731
-            yield tell
+            try:
+                yield tell
+            except BaseException:
+                self.console.print(f"[red]✗[/] {name}", highlight=False)
+                raise
         took = self.seconds[name] = time.monotonic() - began
         self.console.print(f"[green]✓[/] {name:<{WIDTH}}[dim]{took:6.1f} s[/]", highlight=False)

@@ -62,13 +62,14 @@ def running(*, port: int, demo: bool, phases: Phases, states: Path = environment
         listening = front.listen(port)
         port = listening.getsockname()[1]
         base_url = f"http://127.0.0.1:{port}"
-        door = front.Front(front.fallbacks())
+        door = front.Front()
         stack.enter_context(front.serving(door, listening))
         ministack = MiniStack(states / (f"{port}-demo" if demo else f"{port}"))
         stack.callback(ministack.stop)
         with _alone():
             templates = _prepare(phases)
             parameters = {
+                "PublicUrl": base_url,
                 "EspWebhookUrl": f"{base_url}/demo/esp" if demo else "",
                 "ProcessorConcurrency": str(PROCESSOR_CONCURRENCY),
             }
