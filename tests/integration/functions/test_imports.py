@@ -1,0 +1,37 @@
+"""What the functions on a recipient's path load when they start, and how long that takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+FUNCTIONS: Final = ("open_pixel", "click_redirect")
+ROUNDS: Final = 7
+LIMIT: Final = 1.2
+
+
+def printed(code: str) -> str:
+    """Return what `code` prints in a process of its own, with the environment of no function."""
+    arguments = [sys.executable, "-c", code]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env={"POWERTOOLS_SERVICE_NAME": "t"})
+    return done.stdout
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nothing_heavy_is_loaded(function: str) -> None:
+    loaded = printed(f"import sys, functions.{function}.handler; print(*sys.modules)").split()
+    assert not {"pydantic", "jinja2", "boto3"} & set(loaded)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_importing_takes_at_most_a_fifth_longer_than_importing_boto3(function: str) -> None:
+    # CPU time, the least of several taken in turn: what else the machine does must not decide.
+    def seconds(module: str) -> float:
+        return float(printed(f"import time, {module}; print(time.process_time())"))
+
+    rounds = [(seconds(f"functions.{function}.handler"), seconds("boto3")) for _ in range(ROUNDS)]
+    ours, theirs = (min(times) for times in zip(*rounds, strict=True))
+    assert ours <= LIMIT * theirs
