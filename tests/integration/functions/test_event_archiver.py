@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.event_archiver import handler
+from functions.event_archiver.handler import Dependencies, store
+from mailtailor.aws.archive_bucket import ArchiveBucket
+from mailtailor.events import archive
+from mailtailor.events.envelope import pack
+from mailtailor.events.event import Event
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+NOON = 1_700_049_600_000
+CALLS = 4
+"""Requests to S3 that archive `batch()`: two of its five profiles share a bucket."""
+
+
+class Queues:
+    """The edge of SQS: keeps the pauses that the function asked for, by message."""
+
+    class Meta:
+        endpoint_url = "https://sqs.us-east-1.amazonaws.com"
+
+    meta = Meta()
+
+    def __init__(self) -> None:
+        self.pauses: dict[str, int] = {}
+
+    def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG002, N803
+        self.pauses.update({entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in Entries})
+        return {}
+
+
+class FlakyS3:
+    """S3 that fails at the calls named: before it stored, or after, so that the answer is lost."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.fail_before: set[int] = set()
+        self.fail_after: set[int] = set()
+        self.die_at = 0
+        self.calls = 0
+
+    def put_object(self, **request: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.die_at:
+            raise SystemExit
+        if self.calls in self.fail_before:
+            raise ConnectionError
+        answer = self._client.put_object(**request)
+        if self.calls in self.fail_after:
+            raise ConnectionError
+        return answer
+
+
+class Bench:
+    def __init__(self, folder: Path, duckdb: DuckDBPyConnection) -> None:
+        self.folder = folder
+        self.duckdb = duckdb
+        self.s3 = boto3.client("s3", region_name="us-east-1")
+        self.s3.create_bucket(Bucket="archive")
+        self.flaky = FlakyS3(self.s3)
+        self.queues = Queues()
+
+    def run(self, *records: dict[str, Any]) -> list[str]:
+        given = Dependencies(
+            bucket=ArchiveBucket(client=self.flaky, bucket="archive"),  # type: ignore[arg-type]
+            duckdb=self.duckdb,
+            queues=self.queues,  # type: ignore[arg-type]
+        )
+        answer = store({"Records": list(records)}, given)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def stored(self) -> list[str]:
+        return [stored["Key"] for stored in self.s3.list_objects_v2(Bucket="archive").get("Contents", [])]
+
+    def ids(self) -> list[str]:
+        """Download everything and read it as the documents tell."""
+        for key in self.stored():
+            file = self.folder / key
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(self.s3.get_object(Bucket="archive", Key=key)["Body"].read())
+        rows = self.duckdb.execute(archive.READ_SQL, {"files": f"{self.folder}/events/*/*/*.parquet"}).fetchall()
+        return sorted(row[0] for row in rows)
+
+
+@pytest.fixture(scope="module")
+def duckdb(tmp_path_factory: pytest.TempPathFactory) -> DuckDBPyConnection:
+    return archive.connect(memory="256MiB", threads=1, folder=tmp_path_factory.mktemp("duckdb"))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, duckdb: DuckDBPyConnection) -> Iterator[Bench]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        yield Bench(tmp_path, duckdb)
+
+
+def event(number: int) -> Event:
+    return Event(
+        id=f"event-{number:03}",
+        type="order_completed",
+        source="shopify",
+        profile_id=f"{number // 20:022}",
+        occurred_at=NOON - number,
+        received_at=NOON,
+        properties={"products": [{"product_id": "22086", "price": 2.95}]},
+    )
+
+
+def message(name: str, body: str) -> dict[str, Any]:
+    return {
+        "messageId": name,
+        "receiptHandle": name,
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:archive",
+    }
+
+
+def batch(count: int = 100, *, per_message: int = 10) -> list[dict[str, Any]]:
+    return [
+        message(
+            f"m{start}", "".join(pack(event(number).model_dump_json() for number in range(start, start + per_message)))
+        )
+        for start in range(0, count, per_message)
+    ]
+
+
+ALL = [event(number).id for number in range(100)]
+
+
+def test_every_event_of_a_batch_is_stored_once(bench: Bench) -> None:
+    assert bench.run(*batch()) == []
+    assert bench.ids() == ALL
+    assert len(bench.stored()) == CALLS
+
+
+def test_a_batch_that_comes_again_overwrites_what_it_wrote(bench: Bench) -> None:
+    # given
+    bench.run(*batch())
+    before = bench.stored()
+
+    # when
+    bench.run(*reversed(batch()))
+
+    # then
+    assert bench.stored() == before
+
+
+def test_a_batch_that_comes_again_in_other_company_makes_doubles_that_readers_remove(bench: Bench) -> None:
+    # given
+    bench.run(*batch()[:6])
+
+    # when
+    bench.run(*batch()[4:])
+
+    # then
+    assert bench.ids() == ALL
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_whichever_call_to_s3_fails_nothing_is_done_before_it_is_stored(bench: Bench, lost: str) -> None:
+    for number in range(1, CALLS + 1):
+        # given
+        bench.flaky.calls = 0
+        (bench.flaky.fail_before if lost == "request" else bench.flaky.fail_after).add(number)
+
+        # when: what failed comes again, alone
+        failed = set(bench.run(*batch()))
+        done = [one for one in batch() if one["messageId"] not in failed]
+        stored_at_once = set(bench.ids())
+        bench.flaky.fail_before.clear()
+        bench.flaky.fail_after.clear()
+        again = bench.run(*(one for one in batch() if one["messageId"] in failed))
+
+        # then
+        assert stored_at_once >= {entry["id"] for one in done for entry in json.loads(one["body"])["events"]}
+        assert again == []
+        assert bench.ids() == ALL
+        for key in bench.stored():
+            bench.s3.delete_object(Bucket="archive", Key=key)
+            (bench.folder / key).unlink()
+
+
+def test_a_function_that_dies_between_two_calls_leaves_nothing_that_its_successor_does_not_overwrite(
+    bench: Bench,
+) -> None:
+    # given
+    bench.flaky.die_at = 3
+    with pytest.raises(SystemExit):
+        bench.run(*batch())
+    assert len(bench.stored()) == 2
+
+    # when
+    bench.run(*batch())
+
+    # then
+    assert bench.ids() == ALL
+    assert len(bench.stored()) == CALLS
+
+
+def test_a_malformed_message_is_poison_and_everything_else_is_kept(bench: Bench) -> None:
+    # given: one message that is none of ours, and one with a bad event between good ones
+    good, bad = event(1).model_dump_json(), '{"id":"x"}'
+    records = [
+        message("none", "not json"),
+        message("mixed", f'{{"v":1,"events":[{good},{bad},{event(2).model_dump_json()}]}}'),
+        message("good", "".join(pack([event(3).model_dump_json()]))),
+        message("year 12000", "".join(pack([event(4).model_copy(update={"received_at": 1 << 48}).model_dump_json()]))),
+    ]
+
+    # when
+    failed = bench.run(*records)
+
+    # then
+    assert sorted(failed) == ["mixed", "none", "year 12000"]
+    assert bench.queues.pauses == {"mixed": 0, "none": 0, "year 12000": 0}
+    assert bench.ids() == [event(1).id, event(2).id, event(3).id]
+
+
+def test_an_empty_message_is_done(bench: Bench) -> None:
+    assert bench.run(message("empty", '{"v":1,"events":[]}')) == []
+    assert bench.stored() == []
+
+
+def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("ARCHIVE_BUCKET", "archive")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+    # Lambda's user has no home to keep extensions in.
+    monkeypatch.delenv("HOME", raising=False)
+    handler.dependencies.cache_clear()
+
+    # when
+    answer = store({"Records": batch()}, handler.dependencies())
+
+    # then
+    assert answer == {"batchItemFailures": []}
+    assert bench.ids() == ALL
+    handler.dependencies.cache_clear()
