@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 
 from mailtailor.aws import http
-from mailtailor.aws.content import Answer, Fetch, answered, renderers
+from mailtailor.aws.content import Answer, Fetch, answered, connect, load_renderers
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.content.address import Shape, read
 from mailtailor.content.render import Format
@@ -23,6 +24,10 @@ CONTENT_TYPES: Final = {
 PERSONAL: Final = "private, no-store"
 SHARED: Final = "public, max-age=60"
 """Whoever names no recipient gets the fallback, which is the same for all."""
+
+# Made at the first request and kept. Blocks apart from the rest: a fallback needs neither network nor settings.
+renderers = cache(load_renderers)
+dependencies = cache(connect)
 
 
 def answer(request: http.Request) -> dict[str, Any]:
@@ -39,7 +44,7 @@ def answer(request: http.Request) -> dict[str, Any]:
     if request.method == "HEAD":
         return http.response(200, headers=headers)
     form = Format.TEXT if shape is Shape.TEXT else Format.HTML
-    result = answered(Fetch(block, form, recipient, request.query.get("m", "")))
+    result = answered(Fetch(form, recipient, request.query.get("m", "")), renderers()[block], dependencies)
     observe(block, result)
     body = result.served.body
     if shape is Shape.JSON:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 from mailtailor.aws import clients, definitions
@@ -52,13 +51,12 @@ class Fetch:
 
     Attributes
     ----------
-    block, form
-        The block and what it shall be made of.
+    form
+        What the block shall be made of.
     recipient, message
         The tokens `r` and `m`, not verified, empty if missing.
     """
 
-    block: str
     form: Format
     recipient: str
     message: str
@@ -93,7 +91,6 @@ class Personal:
         What the paths of tracked links follow.
     """
 
-    renderers: Mapping[str, Renderer]
     offers: tuple[Offer, ...]
     keys: TokenKeys
     profiles: ProfileTable
@@ -103,7 +100,7 @@ class Personal:
     budget: TimeBudget
     click_url: str
 
-    def served(self, fetch: Fetch) -> Served:
+    def served(self, fetch: Fetch, renderer: Renderer) -> Served:
         """Return the block as its recipient sees it.
 
         Raises
@@ -124,10 +121,10 @@ class Personal:
             keyring=self.keys.read(lambda keyring: keyring),
             click_url=self.click_url,
             profile_id=profile.id,
-            mailing=self._mailing(fetch),
+            mailing=self._mailing(fetch.message, renderer.block.name),
             now=now,
         )
-        return serve(self.renderers[fetch.block], fetch.form, view, Shelf(self.catalog.value(), self.offers), links)
+        return serve(renderer, fetch.form, view, Shelf(self.catalog.value(), self.offers), links)
 
     def _profile(self, token: str) -> Profile:
         if not token:
@@ -145,29 +142,26 @@ class Personal:
             raise Impersonal("consent")
         return profile
 
-    def _mailing(self, fetch: Fetch) -> MailingToken:
+    def _mailing(self, token: str, block: str) -> MailingToken:
         """Return what clicks on the block belong to: the message's mailing, or without one the block itself."""
         try:
-            return self.keys.read(lambda keyring: read_mailing(keyring, fetch.message))
+            return self.keys.read(lambda keyring: read_mailing(keyring, token))
         except BadToken:
-            return MailingToken(fetch.block)
+            return MailingToken(block)
 
 
-@cache
-def renderers() -> dict[str, Renderer]:
+def load_renderers() -> dict[str, Renderer]:
     """Return the blocks by name. They come from the layer, so that fallbacks need neither network nor settings."""
     return {block.name: Renderer(block) for block in definitions.blocks()}
 
 
-@cache
 def connect() -> Personal:
-    """Return what the environment names, once a container; nothing is read yet."""
+    """Return what the environment names; nothing is read yet."""
     settings, clock = from_environment(Settings), clock_from_environment()
     secrets = clients.secrets_manager(timeout=READ_TIMEOUT, connect=CONNECT_TIMEOUT, attempts=1)
     dynamodb = clients.dynamodb(timeout=READ_TIMEOUT, connect=CONNECT_TIMEOUT, attempts=1)
     s3 = clients.s3(timeout=READ_TIMEOUT, connect=CONNECT_TIMEOUT, attempts=1)
     return Personal(
-        renderers=renderers(),
         offers=definitions.offers().offers,
         keys=TokenKeys(Secret(client=secrets, secret_id=settings.tokens_secret_id, clock=clock)),
         profiles=ProfileTable(client=dynamodb, table=settings.profiles_table),
@@ -179,23 +173,16 @@ def connect() -> Personal:
     )
 
 
-def answered(fetch: Fetch) -> Answer:
-    """Return the personal block if that works in time, else the fallback.
-
-    Raises
-    ------
-    KeyError
-        If there is no such block; nothing else.
-    """
-    renderer = renderers()[fetch.block]
+def answered(fetch: Fetch, renderer: Renderer, personal: Callable[[], Personal]) -> Answer:
+    """Return the personal block if that works in time, else the fallback. Never raises."""
     try:
-        personal = connect()
-        return Answer(personal.budget.run(lambda: personal.served(fetch)))
+        given = personal()
+        return Answer(given.budget.run(lambda: given.served(fetch, renderer)))
     except Impersonal as error:
         reason = error.reason
     except TimeoutError:
         reason = "late"
     except Exception as error:  # noqa: BLE001 - whatever fails, the mail goes out
         reason = type(error).__name__
-        logger.exception("The block could not be made personal.", extra={"block": fetch.block})
+        logger.exception("The block could not be made personal.", extra={"block": renderer.block.name})
     return Answer(Served(FALLBACK, fallback(renderer.block, fetch.form)), reason)

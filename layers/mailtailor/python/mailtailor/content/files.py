@@ -81,7 +81,7 @@ def check_audiences(blocks: Iterable[Block], segments: Iterable[str], directory:
                     raise DefinitionError(
                         path,
                         line_in(path, ("variants", index, "audience", place)),
-                        f"there is no segment {segment!r}{did_you_mean(segment, known)}.",
+                        _sentence(f"there is no segment {segment!r}{did_you_mean(segment, known)}"),
                     )
 
 
@@ -158,13 +158,13 @@ def _check_names(environment: TemplateEnvironment, path: Path, source: str, *, k
         tree = environment.parse(source)
         unknown = meta.find_undeclared_variables(tree) - {*known, *FUNCTIONS}
     except TemplateSyntaxError as error:
-        raise DefinitionError(path, error.lineno, f"{error.message or 'not a valid template'}.") from error
+        raise DefinitionError(path, error.lineno, _sentence(error.message or "not a valid template")) from error
     except (RecursionError, SyntaxError, MemoryError) as error:
         raise DefinitionError(path, 1, "the template is nested too deeply.") from error
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             hint = did_you_mean(node.name, [*known, *FUNCTIONS])
-            raise DefinitionError(path, node.lineno, f"there is no variable {node.name!r}{hint}.")
+            raise DefinitionError(path, node.lineno, _sentence(f"there is no variable {node.name!r}{hint}"))
 
 
 def _samples(variant: Variant) -> Iterator[dict[str, Any]]:
@@ -185,10 +185,14 @@ def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Pa
     except UndefinedError as error:
         hint = "Not everybody has everything: test `is defined`, or write `| default('...')`, or state what it needs."
         place, line = _place(error, files, path)
-        raise DefinitionError(place, line, f"{error.message}.", hint) from error
+        raise DefinitionError(place, line, _sentence(error.message or "a value is missing"), hint) from error
     except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
         place, line = _place(error, files, path)
-        raise DefinitionError(place, line, f"{str(error) or type(error).__name__}.") from error
+        raise DefinitionError(place, line, _sentence(str(error) or type(error).__name__)) from error
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def _place(error: BaseException, files: dict[str, Path], default: Path) -> tuple[Path, int]:

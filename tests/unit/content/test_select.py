@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from mailtailor.content.block import FALLBACK, Block
+from mailtailor.content.catalog import Catalog, Product
+from mailtailor.content.files import load_blocks, load_offers
+from mailtailor.content.render import Format, Renderer
+from mailtailor.content.select import RecipientView, Served, Shelf, Skipped, serve
+
+DEFINITIONS = Path(__file__).parents[3] / "layers" / "definitions"
+GOLDEN = Path(__file__).parent / "golden"
+(HERO,) = load_blocks(DEFINITIONS / "blocks")
+OFFERS = load_offers(DEFINITIONS / "offers.yaml").offers
+CATALOG = Catalog(
+    [
+        Product(
+            "A1", "White Hanging Heart T-Light Holder", Decimal("2.95"), "GBP", "https://shop.example/A1", "Home", 1
+        ),
+        Product("B2", "Regency Cakestand 3 Tier", Decimal("12.75"), "GBP", "https://shop.example/B2", "Kitchen", 2),
+        Product("C3", "Jumbo Bag <Red> Retrospot", Decimal("2.08"), "GBP", "https://shop.example/C3", "Bags", 3),
+        Product("D4", "Heart of Wicker", Decimal("1.65"), "GBP", "https://shop.example/D4", "Home", 4),
+    ]
+)
+SHELF = Shelf(CATALOG, OFFERS)
+ANNA = RecipientView(
+    attributes={"first_name": "Anna {{x}}", "country": "United Kingdom", "region": "London"},
+    segments=frozenset(),
+    viewed=(),
+    purchased=(),
+    now=1_795_000_000_000,
+)
+
+
+def hero(view: RecipientView, form: Format = Format.HTML, shelf: Shelf = SHELF, block: Block = HERO) -> Served:
+    return serve(Renderer(block), form, view, shelf, lambda url, **_: f"https://mail.example/c?{url}")
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize(
+    ("variant", "view"),
+    [
+        ("products", replace(ANNA, segments=frozenset({"browse_abandoners"}), viewed=("C3", "A1"), purchased=("B2",))),
+        ("offer", replace(ANNA, segments=frozenset({"recent_purchasers"}), purchased=("B2",))),
+        ("greeting", ANNA),
+    ],
+)
+def test_each_variant_looks_as_it_was_approved(variant: str, view: RecipientView, form: Format) -> None:
+    # when
+    served = hero(view, form)
+
+    # then
+    assert served.variant == variant
+    assert served.body == (GOLDEN / f"hero-{variant}.{form}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("segment", ["recent_purchasers", "high_engagement"])
+def test_any_of_the_segments_of_an_audience_is_enough(segment: str) -> None:
+    assert hero(replace(ANNA, segments=frozenset({segment}))).variant == "offer"
+
+
+def test_an_abandoner_whose_products_are_gone_gets_the_next_variant() -> None:
+    # given
+    abandoner = replace(ANNA, segments=frozenset({"browse_abandoners", "high_engagement"}), viewed=("gone",))
+
+    # when
+    served = hero(abandoner)
+
+    # then
+    assert served.variant == "offer"
+    assert served.skipped == (Skipped("products", "products"),)
+
+
+def test_without_an_offer_for_the_place_the_greeting_answers() -> None:
+    served = hero(replace(ANNA, segments=frozenset({"high_engagement"})), shelf=Shelf(CATALOG, ()))
+
+    assert (served.variant, served.skipped[-1]) == ("greeting", Skipped("offer", "offer"))
+
+
+def test_without_a_name_and_without_a_catalog_there_is_still_a_greeting() -> None:
+    served = hero(replace(ANNA, attributes={}), shelf=Shelf(Catalog(), OFFERS))
+
+    assert served.variant == "greeting"
+    assert "Hello there" in served.body
+
+
+def test_nobody_is_shown_what_they_just_bought() -> None:
+    served = hero(replace(ANNA, purchased=("A1",)))
+
+    assert "Hanging Heart" not in served.body
+    assert "Cakestand" in served.body
+
+
+def broken(template: str) -> Block:
+    faulty = HERO.variants[2].model_copy(update={"name": "faulty", "template": template, "text": None})
+    return HERO.model_copy(update={"variants": (faulty, HERO.variants[2])})
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ nothing.here }}", "UndefinedError"),
+        ("{{ 1 / 0 }}", "ZeroDivisionError"),
+        ("{{ 'a' * 9 }}", "SecurityError"),
+        ("{% for", "TemplateSyntaxError"),
+    ],
+)
+def test_a_variant_that_fails_is_passed_over_and_named(template: str, reason: str) -> None:
+    served = hero(ANNA, block=broken(template))
+
+    assert served.variant == "greeting"
+    assert served.skipped[0].reason == reason
+    assert served.skipped[0].is_fault
+
+
+def test_a_variant_without_plain_text_is_no_fault_when_text_is_wanted() -> None:
+    served = hero(ANNA, Format.TEXT, block=broken("<p>x</p>"))
+
+    assert served.variant == "greeting"
+    assert not served.skipped[0].is_fault
+
+
+def test_when_all_variants_fail_the_fallback_answers() -> None:
+    faulty = HERO.model_copy(update={"variants": broken("{{ x.y }}").variants[:1]})
+
+    assert hero(ANNA, block=faulty) == Served(FALLBACK, HERO.fallback, (Skipped("faulty", "UndefinedError"),))
