@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
+from mailtailor_cli import tokens
+from mailtailor_cli.instrument import instrument
 from mailtailor_cli.up import up
 
 DEBUG_VARIABLE: Final = "MAILTAILOR_DEBUG"
@@ -22,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(up)
+app.command()(instrument)
+app.add_typer(tokens.app, name="tokens")
 
 
 @app.callback()

@@ -1,0 +1,78 @@
+"""Token keys and recipient tokens of a system: `mailtailor tokens`."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.errors import MailtailorError
+from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, sign_recipient
+from mailtailor_cli.connection import Connection, Where, connect
+
+app = typer.Typer(help="Keys and tokens of tracked links, pixels and content.", no_args_is_help=True)
+
+On = Annotated[Where, typer.Option("--on", help="The system to work on.")]
+
+_NUMBERED: Final = re.compile(r"k([0-9]+)")
+
+
+@app.command()
+def rotate(on: On = Where.AUTO) -> None:
+    """Add a new key and sign with it from now on; links that are already sent keep working."""
+    system = connect(on)
+    with _asking(system):
+        client, secret_id = system.client("secretsmanager"), system.outputs["TokensSecretId"]
+        before = json.loads(client.get_secret_value(SecretId=secret_id)["SecretString"])
+        after = rotated(before)
+        client.put_secret_value(SecretId=secret_id, SecretString=json.dumps(after))
+    typer.echo(
+        f"New tokens of {system.name} are signed with {after['active']}. "
+        f"Tokens of its {len(after) - 2} older key(s) keep working; functions learn the new key within seconds."
+    )
+
+
+@app.command()
+def recipient(
+    profile_id: Annotated[str, typer.Argument(help="The profile's id, 22 characters.")], on: On = Where.AUTO
+) -> None:
+    """Print a profile's tokens: one line a purpose, name and token parted by a tab."""
+    system = connect(on)
+    keys = keyring(system)
+    with _asking(system):
+        table = ProfileTable(client=system.client("dynamodb"), table=system.outputs["ProfilesTable"])
+        profile = table.read(profile_id)
+    epoch = profile.epoch if profile else 0
+    for purpose in Purpose:
+        typer.echo(f"{purpose}\t{sign_recipient(keys, RecipientToken(profile_id, purpose, epoch))}")
+
+
+def keyring(system: Connection) -> Keyring:
+    """Return the keyring of `system`; raise `MailtailorError` if it cannot be read."""
+    with _asking(system):
+        answer = system.client("secretsmanager").get_secret_value(SecretId=system.outputs["TokensSecretId"])
+    return Keyring.from_secret(json.loads(answer["SecretString"]))
+
+
+def rotated(secret: Mapping[str, str]) -> dict[str, str]:
+    """Return the tokens secret with a new active key, numbered on from the highest one."""
+    numbers = [int(match[1]) for name in secret if (match := _NUMBERED.fullmatch(name))]
+    name = f"k{max(numbers, default=0) + 1}"
+    return {**secret, name: secrets.token_urlsafe(48), "active": name}
+
+
+@contextmanager
+def _asking(system: Connection) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise MailtailorError(f"{system.name} refused: {error.response['Error']['Message']}") from error
+    except BotoCoreError as error:
+        raise MailtailorError(f"{system.name} does not answer: {error}") from error
