@@ -95,33 +95,33 @@ class Monitoring(Construct):
         super().__init__(scope, construct_id)
         self.topic = AlarmTopic(self, "AlarmTopic").topic
         self._action = SnsAction(self.topic)
-        errors, throttles = [], []
-        for job in functions:
-            name = job.job.construct_id
-            errors.append(job.function.metric_errors(period=_MINUTE, label=name))
-            throttles.append(job.function.metric_throttles(period=_MINUTE, label=name))
-            self._alarm(f"{name}Errors", errors[-1], above=0, why=f"{job.job.name} failed.")
-            if job.job in HOT:
-                self._alarm(f"{name}Throttles", throttles[-1], above=0, why=f"{job.job.name} met its concurrency.")
-        for name, queue in dead_letters.items():
-            depth = queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
-            self._alarm(
-                f"{name}DeadLetters", depth, above=0, why=f"Messages of {name} failed for good: see docs/deploy.md."
-            )
-        ages = []
-        for name, watched in queues.items():
-            age = watched.queue.metric_approximate_age_of_oldest_message(
-                period=_MINUTE, statistic="Maximum", label=name
-            )
-            ages.append(age)
-            self._alarm(f"{name}Age", age, above=watched.max_age, periods=3, why=f"{name} is worked off too slowly.")
+        self._watch_functions(functions)
+        self._watch_queues(queues, dead_letters)
         lag = publisher.function.metric("IteratorAge", period=_MINUTE, statistic="Maximum")
         # Early: what is older than 24 hours leaves the stream unpublished.
         self._alarm("FlipsAge", lag, above=60_000, periods=3, why="Membership changes are published late.")
         failures = api.api.metric_server_error(period=_MINUTE, statistic="Sum")
         self._alarm("ApiErrors", failures, above=0, periods=2, why="The API answered with 5xx.")
         self._alarm_if_still(clock)
-        self._dashboard(api, functions, errors=errors, throttles=throttles, ages=ages, lag=lag)
+        _dashboard(self, api=api, functions=functions, queues=queues, lag=lag)
+
+    def _watch_functions(self, functions: Sequence[JobFunction]) -> None:
+        for each in functions:
+            name, job = each.job.construct_id, each.job
+            errors = each.function.metric_errors(period=_MINUTE)
+            self._alarm(f"{name}Errors", errors, above=0, why=f"{job.name} failed.")
+            if job in HOT:
+                throttles = each.function.metric_throttles(period=_MINUTE)
+                self._alarm(f"{name}Throttles", throttles, above=0, why=f"{job.name} met its concurrency.")
+
+    def _watch_queues(self, queues: Mapping[str, Watched], dead_letters: Mapping[str, sqs.IQueue]) -> None:
+        for name, queue in dead_letters.items():
+            depth = queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")
+            why = f"Messages of {name} failed for good: see docs/deploy.md."
+            self._alarm(f"{name}DeadLetters", depth, above=0, why=why)
+        for name, watched in queues.items():
+            age = watched.queue.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum")
+            self._alarm(f"{name}Age", age, above=watched.max_age, periods=3, why=f"{name} is worked off too slowly.")
 
     def _alarm(self, construct_id: str, metric: cloudwatch.IMetric, *, above: int, why: str, periods: int = 1) -> None:
         cloudwatch.Alarm(
@@ -147,39 +147,40 @@ class Monitoring(Construct):
             alarm_description="segment_clock does not run: members leave their segments only when they are read.",
         ).add_alarm_action(self._action)
 
-    def _dashboard(
-        self,
-        api: PublicApi,
-        functions: Sequence[JobFunction],
-        *,
-        errors: list[cloudwatch.Metric],
-        throttles: list[cloudwatch.Metric],
-        ages: list[cloudwatch.Metric],
-        lag: cloudwatch.Metric,
-    ) -> None:
-        durations = [
-            job.function.metric_duration(period=_MINUTE, statistic="p99", label=job.job.construct_id)
-            for job in functions
+
+def _dashboard(
+    scope: Construct,
+    *,
+    api: PublicApi,
+    functions: Sequence[JobFunction],
+    queues: Mapping[str, Watched],
+    lag: cloudwatch.Metric,
+) -> None:
+    def of_each(name: str, statistic: str = "Sum") -> list[cloudwatch.Metric]:
+        return [
+            each.function.metric(name, period=_MINUTE, statistic=statistic, label=each.job.construct_id)
+            for each in functions
         ]
-        calls = [job.function.metric_invocations(period=_MINUTE, label=job.job.construct_id) for job in functions]
-        rows: list[list[tuple[str, Sequence[cloudwatch.IMetric]]]] = [
-            [
-                ("Requests", [api.api.metric_count(period=_MINUTE)]),
-                ("Latency p99 (ms)", [api.api.metric_latency(period=_MINUTE, statistic="p99")]),
-                ("Server errors", [api.api.metric_server_error(period=_MINUTE)]),
-            ],
-            [("Invocations", calls), ("Duration p99 (ms)", durations)],
-            [("Errors", errors), ("Throttles", throttles)],
-            [("Oldest message (s)", ages), ("Publisher lag (ms)", [lag])],
-        ]
-        cloudwatch.Dashboard(
-            self,
-            "Dashboard",
-            widgets=[
-                [
-                    cloudwatch.GraphWidget(title=title, left=list(metrics), width=24 // len(row))
-                    for title, metrics in row
-                ]
-                for row in rows
-            ],
-        )
+
+    ages = [
+        watched.queue.metric_approximate_age_of_oldest_message(period=_MINUTE, statistic="Maximum", label=name)
+        for name, watched in queues.items()
+    ]
+    rows: list[list[tuple[str, Sequence[cloudwatch.IMetric]]]] = [
+        [
+            ("Requests", [api.api.metric_count(period=_MINUTE)]),
+            ("Latency p99 (ms)", [api.api.metric_latency(period=_MINUTE, statistic="p99")]),
+            ("Server errors", [api.api.metric_server_error(period=_MINUTE)]),
+        ],
+        [("Invocations", of_each("Invocations")), ("Duration p99 (ms)", of_each("Duration", "p99"))],
+        [("Errors", of_each("Errors")), ("Throttles", of_each("Throttles"))],
+        [("Oldest message (s)", ages), ("Publisher lag (ms)", [lag])],
+    ]
+    cloudwatch.Dashboard(
+        scope,
+        "Dashboard",
+        widgets=[
+            [cloudwatch.GraphWidget(title=title, left=list(metrics), width=24 // len(row)) for title, metrics in row]
+            for row in rows
+        ],
+    )

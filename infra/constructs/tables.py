@@ -46,9 +46,9 @@ class ItemTable(dynamodb.TableV2):
         """Return the right to read items whose ids are known."""
         return allow(["dynamodb:GetItem"], self.table_arn)
 
-    def read_and_write(self) -> iam.PolicyStatement:
-        """Return the rights to read and put items; a transaction of puts needs no more."""
-        return allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)
+    def read_and_put(self) -> iam.PolicyStatement:
+        """Return the rights to read and replace items whose ids are known."""
+        return allow(["dynamodb:GetItem", "dynamodb:PutItem"], self.table_arn)
 
     def update(self) -> iam.PolicyStatement:
         """Return the right to change items, which can also return what they were."""
@@ -79,6 +79,10 @@ class ProfileTable(ItemTable):
         arn = self.table_stream_arn
         assert arn is not None  # noqa: S101 - for the type checker; the stream is declared above
         return arn
+
+    def process(self) -> iam.PolicyStatement:
+        """Return the rights to read profiles by batches and to put them; a transaction of puts needs no more."""
+        return allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)
 
     def find_due(self) -> iam.PolicyStatement:
         """Return the right to ask the index who is due."""

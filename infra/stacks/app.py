@@ -153,7 +153,7 @@ class AppStack(Stack):
             jobs.EVENT_PROCESSOR,
             [
                 data.events.work_off(),
-                data.profiles.read_and_write(),
+                data.profiles.process(),
                 data.wake_ups.send(),
                 data.archive_queue.send(),
             ],
@@ -165,14 +165,14 @@ class AppStack(Stack):
 
         wake_processor = self._add(
             jobs.WAKE_PROCESSOR,
-            [data.wake_ups.work_off(), data.profiles.read_and_write(), data.wake_ups.send()],
+            [data.wake_ups.work_off(), data.profiles.process(), data.wake_ups.send()],
             **profiles,
         )
         QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=10)
 
         segment_clock = self._add(
             jobs.SEGMENT_CLOCK,
-            [data.profiles.find_due(), data.clock.read_and_write(), data.wake_ups.send()],
+            [data.profiles.find_due(), data.clock.read_and_put(), data.wake_ups.send()],
             **profiles,
             CLOCK_TABLE=data.clock.table_name,
         )
