@@ -50,7 +50,12 @@ SAID: Final = {
 
 def routes(system: System) -> list[BaseRoute]:
     """Return the pages of the demonstration of `system`."""
-    pages = Pages(Demonstration(system))
+    return routes_of(Demonstration(system))
+
+
+def routes_of(demonstration: Demonstration) -> list[BaseRoute]:
+    """Return the pages of a demonstration."""
+    pages = Pages(demonstration)
     return [
         Route("/", pages.start, methods=["GET"]),
         Route("/demo/state", pages.state, methods=["GET"]),

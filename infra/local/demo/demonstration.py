@@ -60,9 +60,11 @@ class Demonstration:
     ----------
     system
         The system that is shown.
+    transport
+        Reaches it; the network if not given.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, transport: httpx.BaseTransport | None = None) -> None:
         self.system = system
         self.keys = Keys.of(system)
         self.sample: Sample = load()
@@ -72,7 +74,7 @@ class Demonstration:
         self._definitions = load_segments(SEGMENTS)
         self._engine = Engine(self._definitions)
         self._profiles = ProfileTable(client=system.client("dynamodb"), table=system.outputs["ProfilesTable"])
-        self._http = httpx.Client(base_url=system.base_url, timeout=10)
+        self._http = httpx.Client(base_url=system.base_url, timeout=10, transport=transport)
         self._watches = {
             recipient.number: Watch(lambda one=recipient: self._fingerprint(one))  # type: ignore[misc]
             for recipient in self.recipients

@@ -157,4 +157,4 @@ def _tidy_word(word: str, *, first: bool) -> str:
         return word
     if (word in _SMALL and not first) or _UNIT.fullmatch(word):
         return word.lower()
-    return re.sub(r"[A-Z]+('[A-Z]+)?", lambda found: found[0].capitalize(), word)
+    return re.sub(r"(\d+')?[A-Z]+('[A-Z]+)?", lambda found: found[0].capitalize(), word)

@@ -99,13 +99,28 @@ def _write_state(state_dir: Path, state: ImportState) -> None:
     fresh.replace(state_dir / STATE_FILE)
 
 
-def seed(system: System, progress: Progress | None = None, *, stop: threading.Event | None = None) -> ImportState:
+def seed(
+    system: System,
+    progress: Progress | None = None,
+    *,
+    stop: threading.Event | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> ImportState:
     """Upload the catalog and import all customers, unless that was done before; return how far it came.
-
-    Setting `stop` ends it early.
 
     An import that was interrupted is repeated with the same times and message ids, which changes nothing that is
     there already.
+
+    Parameters
+    ----------
+    system
+        Where to.
+    progress
+        Shows how far it is.
+    stop
+        Ends it early when set.
+    transport
+        Reaches the system; the network if not given.
 
     Raises
     ------
@@ -119,7 +134,7 @@ def seed(system: System, progress: Progress | None = None, *, stop: threading.Ev
         return known
     imported_at = known.imported_at if known is not None else system.now()
     people = invent(sample, Keys.of(system).message_key)
-    with _Import(system, ImportState(imported_at), progress, stop or threading.Event()) as run:
+    with _Import(system, ImportState(imported_at), progress, stop or threading.Event(), transport) as run:
         with contextlib.suppress(Stopped):
             run.all(people, shift=imported_at - sample.last_order)
         return run.state
@@ -186,7 +201,14 @@ def behaviour(people: Sequence[Person], shift: int) -> Iterator[dict[str, Any]]:
 class _Import:
     """One run of the import."""
 
-    def __init__(self, system: System, state: ImportState, progress: Progress | None, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        system: System,
+        state: ImportState,
+        progress: Progress | None,
+        stop: threading.Event,
+        transport: httpx.BaseTransport | None,
+    ) -> None:
         self._system = system
         self.state = state
         self._progress = progress
@@ -196,6 +218,7 @@ class _Import:
         self._http = httpx.Client(
             base_url=system.base_url,
             timeout=60,
+            transport=transport,
             headers={
                 "authorization": f"Basic {base64.b64encode(f'{system.write_key}:'.encode()).decode()}",
                 "content-type": "application/json",

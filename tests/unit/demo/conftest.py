@@ -1,0 +1,88 @@
+"""A system whose AWS is moto's and whose tracking API is a function of the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.local import system as local
+from infra.local.demo.invented import Person, invent
+from infra.local.demo.sample import Sample, load
+from infra.local.system import System
+from mailtailor.aws.clock import system_clock
+
+ESP_KEY = "the-esp-signing-key-of-32-characters"
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    return load()
+
+
+@pytest.fixture(scope="session")
+def people(sample: Sample) -> list[Person]:
+    return invent(sample, lambda campaign, customer: f"{campaign}:{customer}")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    with mock_aws():
+        outputs = _resources()
+        yield _System(
+            base_url="http://127.0.0.1:8095",
+            endpoint_url="http://127.0.0.1:1",
+            outputs=outputs,
+            write_key="the-write-key",
+            shopify_secret="the-shopify-secret",
+            state_dir=tmp_path,
+            demo=True,
+        )
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, region_name=local.REGION, **local.CREDENTIALS)  # type: ignore[call-overload]
+
+
+class _System(System):
+    """A system whose clients are moto's and whose clock needs no function to move."""
+
+    def client(self, service: str) -> Any:
+        return _client(service)
+
+    def now(self) -> int:
+        moved = self.state_dir / "moved"
+        return system_clock() + (int(moved.read_text()) if moved.exists() else 0)
+
+    def move_clock(self, milliseconds: int) -> None:
+        (self.state_dir / "moved").write_text(str(milliseconds))
+
+
+def _resources() -> dict[str, str]:
+    _client("s3").create_bucket(Bucket="catalog")
+    _client("dynamodb").create_table(
+        TableName="profiles",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    secrets = {
+        "IdentitySecretId": {"pepper": "a pepper"},
+        "TokensSecretId": {"active": "k1", "k1": "a signing key that has thirty-two bytes"},
+        "EspSecretId": {"signing_key": ESP_KEY},
+    }
+    for name, value in secrets.items():
+        _client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))
+    return {
+        **{name: name for name in secrets},
+        "CatalogBucket": "catalog",
+        "ProfilesTable": "profiles",
+        "EventsQueueUrl": _client("sqs").create_queue(QueueName="events")["QueueUrl"],
+        "OpenUrl": "http://127.0.0.1:8095",
+        "ClickUrl": "http://127.0.0.1:8095",
+    }
