@@ -23,6 +23,7 @@ from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
 
 def run_functions_with(python: str) -> None:
@@ -93,6 +94,41 @@ def poll_at_once() -> None:
     lambda_svc._ESM_IDLE_WAKE_GAP_SECONDS = 0.005  # noqa: SLF001
 
 
+def admit_labelled_alarms() -> None:
+    """Create an alarm on one metric that has a label.
+
+    CloudFormation writes its metric in the form that metric math has, which MiniStack refuses; without the label it is
+    the plain form. An alarm on true metric math stays refused.
+    """
+    record = provisioners._cw_metric_alarm_record  # noqa: SLF001
+
+    def plain_record(name: str, properties: dict[str, Any]) -> Any:  # noqa: ANN401
+        metrics = properties.get("Metrics") or []
+        if len(metrics) == 1 and "MetricStat" in metrics[0]:
+            stat = metrics[0]["MetricStat"]
+            plain = {**stat["Metric"], "Period": stat["Period"], "Statistic": stat["Stat"]}
+            properties = {key: value for key, value in properties.items() if key != "Metrics"} | plain
+        return record(name, properties)
+
+    provisioners._cw_metric_alarm_record = plain_record  # noqa: SLF001
+
+
+def take_numbers_from_parameters() -> None:
+    """Let a template's number parameter say how many batches a queue may have in progress.
+
+    CloudFormation makes a number of it; MiniStack hands on the text, and then polls no queue at all.
+    """
+    concurrency = lambda_svc._sqs_esm_concurrency  # noqa: SLF001
+
+    def numeric_concurrency(mapping: dict[str, Any], *arguments: Any) -> int:  # noqa: ANN401
+        scaling = mapping.get("ScalingConfig") or {}
+        if isinstance(scaling.get("MaximumConcurrency"), str):
+            scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+        return int(concurrency(mapping, *arguments))
+
+    lambda_svc._sqs_esm_concurrency = numeric_concurrency  # noqa: SLF001
+
+
 def stop_with_the_parent() -> None:
     """Stop when the process that started us is gone, however it went: its end of our standard input closes then."""
 
@@ -111,6 +147,8 @@ def main() -> None:
     answer_without_waiting_for_logs()
     send_at_once()
     poll_at_once()
+    take_numbers_from_parameters()
+    admit_labelled_alarms()
     stop_with_the_parent()
     app.main()
 

@@ -180,7 +180,9 @@ def _deploy(ministack: MiniStack, templates: Path, parameters: Mapping[str, str]
     outputs = {}
     for stack in deployment.stacks(templates):
         deployment.upload(client("s3"), stack, tell)
-        outputs |= deployment.deploy(client("cloudformation"), stack, parameters, tell)
+        of_stack = deployment.deploy(client("cloudformation"), stack, parameters, tell)
+        if stack.name == APPLICATION:
+            outputs = of_stack
     record.write_text(json.dumps(wanted | {"outputs": outputs}))
     return outputs
 
