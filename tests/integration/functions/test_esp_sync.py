@@ -28,7 +28,7 @@ class Queues:
     """The edge of SQS: keeps the pauses that the function asked for, by message."""
 
     class Meta:
-        endpoint_url = "https://sqs.us-east-1.amazonaws.com"
+        endpoint_url = "https://sqs.eu-central-1.amazonaws.com"
 
     meta = Meta()
 
@@ -49,7 +49,7 @@ class Bench:
         self.queues = Queues()
         self.counted: dict[str, int] = {}
         self.now = system_clock()
-        self.deliveries = boto3.client("dynamodb", region_name="us-east-1")
+        self.deliveries = boto3.client("dynamodb", region_name="eu-central-1")
         self.deliveries.create_table(
             TableName="deliveries",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -82,14 +82,12 @@ def message(change: MembershipChange | str, *, receive_count: int = 1, name: str
         "receiptHandle": name,
         "body": change if isinstance(change, str) else change.to_json(),
         "attributes": {"ApproximateReceiveCount": str(receive_count)},
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:esp",
+        "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:esp",
     }
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with mock_aws():
         bench = Bench()
         monkeypatch.setattr(
@@ -212,8 +210,7 @@ def test_without_a_destination_flips_are_acknowledged_and_counted(bench: Bench) 
 
 def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    secrets = boto3.client("secretsmanager", region_name="us-east-1")
+    secrets = boto3.client("secretsmanager", region_name="eu-central-1")
     secrets.create_secret(Name="esp", SecretString='{"signing_key": "a signing key of the tests, 32 b"}')
     monkeypatch.setenv("DELIVERIES_TABLE", "deliveries")
     monkeypatch.setenv("ESP_SECRET_ID", "esp")
@@ -231,7 +228,6 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
 
 def test_a_destination_without_encryption_stops_the_function_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("DELIVERIES_TABLE", "deliveries")
     monkeypatch.setenv("ESP_SECRET_ID", "esp")
     monkeypatch.setenv("ESP_WEBHOOK_URL", "http://esp.example.com/hook")

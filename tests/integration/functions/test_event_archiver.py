@@ -28,7 +28,7 @@ class Queues:
     """The edge of SQS: keeps the pauses that the function asked for, by message."""
 
     class Meta:
-        endpoint_url = "https://sqs.us-east-1.amazonaws.com"
+        endpoint_url = "https://sqs.eu-central-1.amazonaws.com"
 
     meta = Meta()
 
@@ -66,8 +66,8 @@ class Bench:
     def __init__(self, folder: Path, duckdb: DuckDBPyConnection) -> None:
         self.folder = folder
         self.duckdb = duckdb
-        self.s3 = boto3.client("s3", region_name="us-east-1")
-        self.s3.create_bucket(Bucket="archive")
+        self.s3 = boto3.client("s3", region_name="eu-central-1")
+        self.s3.create_bucket(Bucket="archive", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         self.flaky = FlakyS3(self.s3)
         self.queues = Queues()
 
@@ -99,9 +99,7 @@ def duckdb(tmp_path_factory: pytest.TempPathFactory) -> DuckDBPyConnection:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, duckdb: DuckDBPyConnection) -> Iterator[Bench]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+def bench(tmp_path: Path, duckdb: DuckDBPyConnection) -> Iterator[Bench]:
     with mock_aws():
         yield Bench(tmp_path, duckdb)
 
@@ -124,7 +122,7 @@ def message(name: str, body: str) -> dict[str, Any]:
         "receiptHandle": name,
         "body": body,
         "attributes": {"ApproximateReceiveCount": "1"},
-        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:archive",
+        "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:archive",
     }
 
 
@@ -236,7 +234,6 @@ def test_an_empty_message_is_done(bench: Bench) -> None:
 
 def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("ARCHIVE_BUCKET", "archive")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
     # Lambda's user has no home to keep extensions in.

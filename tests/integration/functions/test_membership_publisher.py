@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[SQSClient]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+def sqs() -> Iterator[SQSClient]:
     with mock_aws():
-        yield boto3.client("sqs", region_name="us-east-1")
+        yield boto3.client("sqs", region_name="eu-central-1")
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ class Mailroom:
     """A queue with a dead-letter queue, read as Lambda reads it."""
 
     def __init__(self) -> None:
-        self.client: SQSClient = boto3.client("sqs", region_name="us-east-1")
+        self.client: SQSClient = boto3.client("sqs", region_name="eu-central-1")
         self.dlq = self.client.create_queue(QueueName="dlq")["QueueUrl"]
         redrive = {
-            "deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dlq",
+            "deadLetterTargetArn": "arn:aws:sqs:eu-central-1:123456789012:dlq",
             "maxReceiveCount": str(MAX_RECEIVES),
         }
         self.url = self.client.create_queue(
@@ -40,7 +40,7 @@ class Mailroom:
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
                 "attributes": message["Attributes"],
-                "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:events",
+                "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:events",
             }
             for message in messages.get("Messages", [])
         ]
@@ -57,9 +57,7 @@ class Mailroom:
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailroom]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+def room() -> Iterator[Mailroom]:
     with mock_aws():
         yield Mailroom()
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from unittest import mock
 from uuid import uuid4
 
 import boto3
@@ -82,7 +80,7 @@ class World:
 
 def new_world() -> World:
     name = f"deliveries-{uuid4()}"
-    client = boto3.client("dynamodb", region_name="us-east-1")
+    client = boto3.client("dynamodb", region_name="eu-central-1")
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -95,8 +93,7 @@ def new_world() -> World:
 
 @pytest.fixture(scope="module", autouse=True)
 def aws() -> Iterator[None]:
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with mock.patch.dict(os.environ, keys), mock_aws():
+    with mock_aws():
         yield
 
 

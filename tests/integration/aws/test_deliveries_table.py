@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from mailtailor.aws.deliveries_table import DeliveriesTable
 from mailtailor.esp.delivery import LEASE, Standing, Status
 from mailtailor.esp.membership_change import MembershipChange
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 V5 = MembershipChange("p" * 22, "recent_purchasers", True, 5, 1_000, "time", None)
 V6 = replace(V5, entered=False, version=6)
@@ -18,14 +19,7 @@ V6 = replace(V5, entered=False, version=6)
 class Bench:
     now = 1_000_000
 
-    def __init__(self) -> None:
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="deliveries",
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    def __init__(self, client: DynamoDBClient) -> None:
         self.table = DeliveriesTable(client=client, table="deliveries", clock=lambda: self.now)
 
     def claim(self, change: MembershipChange, holder: str = "a", *, again: bool = False) -> Standing | None:
@@ -36,11 +30,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        yield Bench()
+def bench(dynamodb: DynamoDBClient) -> Bench:
+    return Bench(dynamodb)
 
 
 def test_the_first_change_of_a_membership_can_be_claimed(bench: Bench) -> None:
