@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
@@ -12,6 +11,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from mailtailor.aws import http
 from mailtailor.aws.content import Answer, Fetch, answered, connect, load_renderers
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.startup import prepared
 from mailtailor.content.address import Shape, read
 from mailtailor.content.render import Format
 from mailtailor.errors import NotFound
@@ -25,9 +25,9 @@ PERSONAL: Final = "private, no-store"
 SHARED: Final = "public, max-age=60"
 """Whoever names no recipient gets the fallback, which is the same for all."""
 
-# Made at the first request and kept. Blocks apart from the rest: a fallback needs neither network nor settings.
-renderers = cache(load_renderers)
-dependencies = cache(connect)
+# Made once and kept. Blocks apart from the rest: a fallback needs neither network nor settings.
+renderers = prepared(load_renderers)
+dependencies = prepared(connect)
 
 
 def answer(request: http.Request) -> dict[str, Any]:
