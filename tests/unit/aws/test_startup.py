@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from mailtailor.aws.startup import INITIALIZATION_VARIABLE, prepared
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_elsewhere_than_in_lambda_dependencies_are_made_at_the_first_call_and_once(
