@@ -17,6 +17,7 @@ from mailtailor.errors import BadInput
 from mailtailor.esp.delivery import Courier
 from mailtailor.esp.membership_change import MembershipChange
 from mailtailor.esp.standard_webhook import StandardWebhook, new_pool, secret
+from tests.integration.functions.intake_engine import Context
 from tests.receiver import Receiver, answering
 
 KEY = b"a signing key of the tests, 32 b"
@@ -218,7 +219,7 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     handler.dependencies.cache_clear()
 
     # when
-    answer = sync({"Records": [message(V5)]}, handler.dependencies())
+    answer = handler.handler({"Records": [message(V5)]}, Context())
 
     # then
     assert answer == {"batchItemFailures": []}

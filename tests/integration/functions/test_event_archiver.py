@@ -15,6 +15,7 @@ from mailtailor.aws.archive_bucket import ArchiveBucket
 from mailtailor.events import archive
 from mailtailor.events.envelope import pack
 from mailtailor.events.event import Event
+from tests.integration.functions.intake_engine import Context
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -241,7 +242,7 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     handler.dependencies.cache_clear()
 
     # when
-    answer = store({"Records": batch()}, handler.dependencies())
+    answer = handler.handler({"Records": batch()}, Context())
 
     # then
     assert answer == {"batchItemFailures": []}

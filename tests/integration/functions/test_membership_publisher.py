@@ -8,10 +8,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from functions.membership_publisher import handler
 from functions.membership_publisher.handler import publish
 from mailtailor.aws.profile_item import encode
 from mailtailor.aws.queues import Queue, SendFailed
 from mailtailor.profiles.profile import Flip, Profile
+from tests.integration.functions.intake_engine import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -81,3 +83,19 @@ def test_a_batch_whose_flips_are_not_all_accepted_comes_again() -> None:
     # when / then: a function that raises is invoked again with the same batch
     with pytest.raises(SendFailed):
         publish({"Records": [record(1, "a")]}, Queue(client=Refusing(), url="esp"))  # type: ignore[arg-type]
+
+
+def test_the_function_composes_itself_from_its_environment(
+    sqs: SQSClient, esp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setenv("ESP_QUEUE_URL", esp_url)
+    handler.esp_queue.cache_clear()
+
+    # when
+    answer = handler.handler({"Records": [record(1, "a")]}, Context())
+
+    # then
+    assert answer == {"batchItemFailures": []}
+    assert published(sqs, esp_url) == [("profile-1", "a", 2)]
+    handler.esp_queue.cache_clear()
