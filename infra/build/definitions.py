@@ -19,11 +19,12 @@ def compile_definitions(source: Path) -> dict[str, str]:
         If a definition is missing or cannot be used; names file and line.
     """
     # Imported here because pydantic and YAML are of no use to whoever builds only the other layers.
-    from mailtailor.content.files import load_blocks, load_offers  # noqa: PLC0415
+    from mailtailor.content.files import check_audiences, load_blocks, load_offers  # noqa: PLC0415
     from mailtailor.segments.files import load_segments  # noqa: PLC0415
 
     segments = load_segments(source / "segments")
     blocks = load_blocks(source / "blocks")
+    check_audiences(blocks, [segment.name for segment in segments], source / "blocks")
     offers = load_offers(source / "offers.yaml")
     return {
         "__init__.py": _INIT,
