@@ -98,8 +98,9 @@ class Sample:
         return tuple(sorted(of_category, key=lambda product: product.rank))
 
 
+@cache
 def load(folder: Path = DATA) -> Sample:
-    """Return the sample in `folder`."""
+    """Return the sample in `folder`, read once."""
     rows = list(_rows(folder / "order_lines.csv"))
     bought = Counter(row["product_id"] for row in rows)
     ranks = {

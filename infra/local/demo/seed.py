@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import gzip
 import json
 import threading
 import time
@@ -222,7 +221,6 @@ class _Import:
             headers={
                 "authorization": f"Basic {base64.b64encode(f'{system.write_key}:'.encode()).decode()}",
                 "content-type": "application/json",
-                "content-encoding": "gzip",
             },
         )
 
@@ -267,7 +265,7 @@ class _Import:
             self._now(sent=self.state.sent + count)
 
     def _send(self, batch: Sequence[str]) -> None:
-        body = gzip.compress(f'{{"batch":[{",".join(batch)}]}}'.encode(), compresslevel=3, mtime=0)
+        body = f'{{"batch":[{",".join(batch)}]}}'.encode()
         reason = ""
         for attempt in range(ATTEMPTS):
             self._check_stopped()

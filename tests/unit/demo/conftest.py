@@ -30,19 +30,24 @@ def people(sample: Sample) -> list[Person]:
     return invent(sample, lambda campaign, customer: f"{campaign}:{customer}")
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """Make the resources once: nothing that the demonstration does to them outlives it but the same catalog."""
     with mock_aws():
-        outputs = _resources()
-        yield _System(
-            base_url="http://127.0.0.1:8095",
-            endpoint_url="http://127.0.0.1:1",
-            outputs=outputs,
-            write_key="the-write-key",
-            shopify_secret="the-shopify-secret",
-            state_dir=tmp_path,
-            demo=True,
-        )
+        yield _resources()
+
+
+@pytest.fixture
+def system(tmp_path: Path, aws: dict[str, str]) -> System:
+    return _System(
+        base_url="http://127.0.0.1:8095",
+        endpoint_url="http://127.0.0.1:1",
+        outputs=aws,
+        write_key="the-write-key",
+        shopify_secret="the-shopify-secret",
+        state_dir=tmp_path,
+        demo=True,
+    )
 
 
 def _client(service: str) -> Any:
