@@ -13,6 +13,8 @@ from rich.console import Console
 from standardwebhooks import Webhook
 
 from infra.local import start
+from infra.local.demo import sample
+from infra.local.demo.seed import upload_catalog
 from infra.local.phases import Phases
 from infra.local.system import System
 from tests.e2e.people import secret
@@ -23,6 +25,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A whole system: `base_url` for requests, `client(service)` for AWS, `outputs`, `write_key`, `move_clock`."""
     states = tmp_path_factory.mktemp("states")
     with start.running(port=0, demo=False, phases=Phases(Console(quiet=True)), states=states) as running:
+        upload_catalog(running, sample.load())
         yield running
 
 

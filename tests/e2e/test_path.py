@@ -168,7 +168,7 @@ def test_poison_ends_in_the_dead_letter_queue_and_nothing_else_is_lost(system: S
 
     # and the poison is where it can be looked at and sent again
     def dead() -> list[str]:
-        url = system.outputs["EventsQueueDlqUrl"]
+        url = system.outputs["EventsDlqUrl"]
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=1).get("Messages", [])
         return [message["Body"] for message in messages]
 
