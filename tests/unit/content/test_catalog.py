@@ -51,6 +51,8 @@ def test_a_price_is_exact_and_reads_as_people_write_it() -> None:
         {"price": 10**12},
         {"url": "javascript:alert(1)"},
         {"url": "/relative"},
+        {"url": "https://shop.example/a b"},
+        {"url": "https://shop@evil.example/"},
         {"currency": None},
     ],
 )

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from mailtailor.errors import BadInput
+from mailtailor.tracking.destination import BadDestination, check_destination
 
 SYMBOLS: Final = {"GBP": "£", "EUR": "€", "USD": "$"}
-SCHEMES: Final = ("https://", "http://")
 UNRANKED: Final = 1 << 31
 MAX_TEXT: Final = 2_000
 MAX_PRICE: Final = 1_000_000_000
@@ -114,7 +114,16 @@ def _product(row: Any) -> Product | None:  # noqa: ANN401 - whatever stands in t
         image_url=_text(row.get("image_url")),
     )
     complete = product.id and product.name and product.currency and product.price >= 0
-    return product if complete and product.url.startswith(SCHEMES) else None
+    return product if complete and _leads_somewhere(product.url) else None
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Return whether a tracked link may lead to `url`; later it would cost the whole variant."""
+    try:
+        check_destination(url)
+    except BadDestination:
+        return False
+    return True
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from pydantic import AnyHttpUrl, AwareDatetime, BaseModel, ConfigDict, Field, St
 
 from mailtailor.content.block import Name
 from mailtailor.instant import FOREVER, Instant, from_datetime
+from mailtailor.tracking.destination import BadDestination, check_destination
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 
@@ -33,7 +34,11 @@ class Offer(BaseModel):
     ends: AwareDatetime | None = None
 
     @model_validator(mode="after")
-    def _ends_after_start(self) -> Offer:
+    def _is_sound(self) -> Offer:
+        try:
+            check_destination(str(self.url))
+        except BadDestination as error:
+            raise ValueError(error.message) from error
         if self.starts and self.ends and self.ends <= self.starts:
             raise ValueError("the offer ends before it starts")
         return self
