@@ -75,6 +75,10 @@ def main() -> int:
     except MailtailorError as error:
         print(error, file=sys.stderr)  # noqa: T201 - this is the command's output
         return 1
+    except RuntimeError as error:
+        # The CDK's own: a rule is broken. What the CDK printed says which and where; its trace into Node says nothing.
+        print(str(error).partition("\n    at ")[0], file=sys.stderr)  # noqa: T201 - as above
+        return 1
     return 0
 
 

@@ -1,0 +1,374 @@
+"""Rules that hold for all resources, whatever is added later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.jobs import HOT, JOBS
+from tests.infra import sources
+from tests.infra.template import Template, reference, text
+
+BEHIND_HTTP_API_S = 29
+"""An HTTP API gives up after 30 seconds."""
+
+ENVIRONMENT = {
+    "open_pixel": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
+    "click_redirect": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
+    "track_api": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
+    "webhook_ingest": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
+    "event_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL", "ARCHIVE_QUEUE_URL"},
+    "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
+    "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL"},
+    "membership_publisher": {"ESP_QUEUE_URL"},
+    "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
+    "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
+    "event_archiver": {"ARCHIVE_BUCKET"},
+}
+POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+
+PREFIX_RIGHTS: dict[tuple[str, ...], str] = {("s3:PutObject",): "/events/*"}
+"""The only rights that end in a wildcard: an archived object's name cannot be known before."""
+
+ACTION_OF_CALL = {
+    "send_message": "sqs:SendMessage",
+    "send_message_batch": "sqs:SendMessage",
+    "change_message_visibility_batch": "sqs:ChangeMessageVisibility",
+    "get_item": "dynamodb:GetItem",
+    "batch_get_item": "dynamodb:BatchGetItem",
+    "put_item": "dynamodb:PutItem",
+    "transact_write_items": "dynamodb:PutItem",
+    "update_item": "dynamodb:UpdateItem",
+    "query": "dynamodb:Query",
+    "get_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "get_secret_value": "secretsmanager:GetSecretValue",
+}
+ACTIONS_OF_PLATFORM = {
+    "logs:CreateLogStream": "the function's log",
+    "logs:PutLogEvents": "the function's log",
+    "sqs:ReceiveMessage": "event source",
+    "sqs:DeleteMessage": "event source",
+    "sqs:GetQueueAttributes": "event source",
+    "dynamodb:DescribeStream": "event source",
+    "dynamodb:GetRecords": "event source",
+    "dynamodb:GetShardIterator": "event source",
+    "dynamodb:ListStreams": "event source",
+    "s3:ListBucket": "without it a missing object reads as a forbidden one",
+}
+
+
+def _dead_letter_ids(everything: Template) -> set[str]:
+    redriven = {
+        reference(queue.properties["RedrivePolicy"]["deadLetterTargetArn"])
+        for queue in everything.of_type("AWS::SQS::Queue")
+        if "RedrivePolicy" in queue.properties
+    }
+    from_streams = {
+        reference(source.properties["DestinationConfig"]["OnFailure"]["Destination"])
+        for source in everything.of_type("AWS::Lambda::EventSourceMapping")
+        if "DestinationConfig" in source.properties
+    }
+    return redriven | from_streams
+
+
+def _denies_plain_http(policy: dict[str, Any]) -> bool:
+    return any(
+        statement["Effect"] == "Deny"
+        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false"
+        for statement in policy["Statement"]
+    )
+
+
+def _secured(everything: Template, policy_type: str, target: str) -> set[str]:
+    """Return the ids of resources of which some policy denies plain HTTP."""
+    secured = set()
+    for policy in everything.of_type(policy_type):
+        if _denies_plain_http(policy.properties["PolicyDocument"]):
+            targets = policy.properties[target]
+            secured |= {reference(each) for each in (targets if isinstance(targets, list) else [targets])}
+    return secured
+
+
+def _alarmed(everything: Template, metric: str, dimension: str) -> set[str]:
+    return {
+        reference(each["Value"])
+        for alarm in everything.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == metric and alarm.properties["AlarmActions"]
+        for each in alarm.properties["Dimensions"]
+        if each["Name"] == dimension
+    }
+
+
+def test_every_queue_has_dead_letters_that_are_kept_as_long_as_sqs_can(everything: Template) -> None:
+    dead_letters = _dead_letter_ids(everything)
+    for queue in everything.of_type("AWS::SQS::Queue"):
+        if queue.id in dead_letters:
+            assert queue.properties["MessageRetentionPeriod"] == 14 * 24 * 3600, str(queue)
+        else:
+            assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == 5, str(queue)
+
+
+def test_every_queue_is_encrypted_and_refuses_plain_http(everything: Template) -> None:
+    secured = _secured(everything, "AWS::SQS::QueuePolicy", "Queues")
+    for queue in everything.of_type("AWS::SQS::Queue"):
+        assert queue.properties["SqsManagedSseEnabled"] is True, str(queue)
+        assert queue.id in secured, str(queue)
+        assert queue.deletion_policy == "Retain", str(queue)
+
+
+def test_every_queue_source_answers_in_parts_is_limited_and_never_overlaps_its_consumer(everything: Template) -> None:
+    queues = {queue.id: queue for queue in everything.of_type("AWS::SQS::Queue")}
+    consumed = set()
+    for source in everything.of_type("AWS::Lambda::EventSourceMapping"):
+        properties = source.properties
+        assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"], str(source)
+        queue = queues.get(reference(properties["EventSourceArn"]))
+        if queue is None:
+            continue
+        consumed.add(queue.id)
+        consumer = everything.one(reference(properties["FunctionName"]))
+        window = properties.get("MaximumBatchingWindowInSeconds", 0)
+        assert properties["ScalingConfig"]["MaximumConcurrency"], str(source)
+        assert queue.properties["VisibilityTimeout"] >= 6 * consumer.properties["Timeout"] + window, str(queue)
+        assert properties["BatchSize"] <= 10 or window, f"{source}: SQS gives more than ten only with a window"
+    assert consumed == queues.keys() - _dead_letter_ids(everything)
+
+
+def test_the_number_of_processors_is_the_operators(app_stack: Template) -> None:
+    limits = [
+        source.properties["ScalingConfig"]["MaximumConcurrency"]
+        for source in app_stack.of_type("AWS::Lambda::EventSourceMapping")
+        if "ScalingConfig" in source.properties
+    ]
+    assert {"Ref": "ProcessorConcurrency"} in limits
+    assert app_stack.document["Parameters"]["ProcessorConcurrency"]["MinValue"] == 2
+
+
+def test_the_stream_is_read_from_its_start_in_order_and_loses_nothing(everything: Template) -> None:
+    streams = [
+        source
+        for source in everything.of_type("AWS::Lambda::EventSourceMapping")
+        if "StartingPosition" in source.properties
+    ]
+    assert len(streams) == 1
+    properties = streams[0].properties
+    assert properties["StartingPosition"] == "TRIM_HORIZON"
+    assert properties["BisectBatchOnFunctionError"] is True
+    assert properties["MaximumRetryAttempts"] == 100
+    assert reference(properties["DestinationConfig"]["OnFailure"]["Destination"]) in _dead_letter_ids(everything)
+    patterns = [json.loads(each["Pattern"]) for each in properties["FilterCriteria"]["Filters"]]
+    assert {"dynamodb": {"NewImage": {"flips": {"L": {"M": {"segment": {"S": [{"exists": True}]}}}}}}} in patterns
+
+
+def test_there_is_one_function_for_each_directory(everything: Template) -> None:
+    directories = {handler.parent.name for handler in Path("functions").glob("*/handler.py")}
+    assert set(everything.functions()) == directories == {job.name for job in JOBS}
+
+
+def test_every_function_runs_python_on_arm_with_limits_of_its_own(everything: Template) -> None:
+    for job in JOBS:
+        properties = everything.functions()[job.name].properties
+        assert properties["Runtime"] == "python3.13"
+        assert properties["Architectures"] == ["arm64"]
+        assert properties["Handler"] == "handler.handler"
+        assert (properties["Timeout"], properties["MemorySize"]) == (job.timeout, job.memory)
+        assert len(properties["Layers"]) <= 5
+        assert properties.get("ReservedConcurrentExecutions") == (100 if job in HOT else None)
+
+
+def test_every_function_behind_the_api_answers_before_the_api_gives_up(everything: Template) -> None:
+    integrations = everything.of_type("AWS::ApiGatewayV2::Integration")
+    for integration in integrations:
+        function = everything.one(reference(integration.properties["IntegrationUri"]))
+        assert function.properties["Timeout"] <= BEHIND_HTTP_API_S, str(function)
+        assert integration.properties["PayloadFormatVersion"] == "2.0"
+
+
+def test_every_function_has_a_role_and_a_log_of_its_own_that_is_not_kept_for_ever(everything: Template) -> None:
+    functions = everything.functions().values()
+    roles = [reference(function.properties["Role"]) for function in functions]
+    logs = [reference(function.properties["LoggingConfig"]["LogGroup"]) for function in functions]
+    assert len(set(roles)) == len(set(logs)) == len(functions)
+    for log in everything.of_type("AWS::Logs::LogGroup"):
+        assert log.properties["RetentionInDays"] == 30, str(log)
+
+
+def test_no_right_is_a_wildcard(everything: Template) -> None:
+    for statement in everything.statements():
+        assert statement.effect == "Allow"
+        for action in statement.actions:
+            assert "*" not in action, statement
+        for resource in statement.resources:
+            allowed = PREFIX_RIGHTS.get(statement.actions)
+            assert "*" not in resource or (allowed and resource.endswith(f"}}{allowed}")), statement
+
+
+def test_no_role_takes_a_policy_that_someone_else_writes(everything: Template) -> None:
+    for role in everything.of_type("AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role.properties, str(role)
+
+
+@pytest.mark.parametrize("job", [job.name for job in JOBS])
+def test_no_function_may_do_what_its_code_never_does(everything: Template, job: str) -> None:
+    # given
+    role = reference(everything.functions()[job].properties["Role"])
+    granted = {
+        action for statement in everything.statements() if statement.role == role for action in statement.actions
+    }
+    # when
+    used = {ACTION_OF_CALL[call] for call in sources.calls(job) & ACTION_OF_CALL.keys()}
+    # The publisher's failures are put into their queue by Lambda, in the function's name.
+    # then
+    assert granted - ACTIONS_OF_PLATFORM.keys() <= used
+
+
+@pytest.mark.parametrize("job", [job.name for job in JOBS])
+def test_every_function_gets_exactly_its_settings_and_reads_them_all(everything: Template, job: str) -> None:
+    # given
+    given = everything.functions()[job].properties["Environment"]["Variables"].keys() - POWERTOOLS
+    # when
+    read = sources.settings(job)
+    # then
+    assert given == ENVIRONMENT[job]
+    assert given <= read.keys()
+    assert {name for name, required in read.items() if required} <= given
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_every_function_has_the_layers_its_code_needs_and_no_other(job: Any) -> None:
+    imported = sources.imports(job.name)
+    assert ("definitions" in job.layers) == ("mailtailor.aws.definitions" in imported)
+    assert ("archive" in job.layers) == ("duckdb" in imported)
+
+
+def test_every_table_survives_mistakes(everything: Template) -> None:
+    for table in everything.of_type("AWS::DynamoDB::GlobalTable", "AWS::DynamoDB::Table"):
+        assert table.deletion_policy == "Retain", str(table)
+        assert table.properties["BillingMode"] == "PAY_PER_REQUEST", str(table)
+        assert table.properties["SSESpecification"]["SSEEnabled"] is True, str(table)
+        for replica in table.properties["Replicas"]:
+            assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True, str(table)
+            assert replica["DeletionProtectionEnabled"] is True, str(table)
+
+
+def test_the_due_index_holds_keys_only_and_those_who_are_due_only(everything: Template) -> None:
+    indexes = [
+        index
+        for table in everything.of_type("AWS::DynamoDB::GlobalTable")
+        for index in table.properties.get("GlobalSecondaryIndexes", [])
+    ]
+    assert len(indexes) == 1
+    assert indexes[0]["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert [key["AttributeName"] for key in indexes[0]["KeySchema"]] == ["due_bucket", "due_at"]
+
+
+def test_every_bucket_is_private_encrypted_and_kept(everything: Template) -> None:
+    secured = _secured(everything, "AWS::S3::BucketPolicy", "Bucket")
+    for bucket in everything.of_type("AWS::S3::Bucket"):
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}, str(bucket)
+        assert bucket.properties["BucketEncryption"], str(bucket)
+        assert bucket.id in secured, str(bucket)
+        assert bucket.deletion_policy == "Retain", str(bucket)
+
+
+def test_every_secret_is_generated_and_kept(everything: Template) -> None:
+    for secret in everything.of_type("AWS::SecretsManager::Secret"):
+        assert secret.properties["GenerateSecretString"]["PasswordLength"] == 64, str(secret)
+        assert secret.deletion_policy == "Retain", str(secret)
+
+
+def test_nothing_has_a_name_that_two_deployments_would_share(everything: Template) -> None:
+    names = {
+        "AWS::SQS::Queue": "QueueName",
+        "AWS::DynamoDB::GlobalTable": "TableName",
+        "AWS::S3::Bucket": "BucketName",
+        "AWS::Lambda::Function": "FunctionName",
+        "AWS::IAM::Role": "RoleName",
+        "AWS::SecretsManager::Secret": "Name",
+        "AWS::Logs::LogGroup": "LogGroupName",
+        "AWS::SNS::Topic": "TopicName",
+        "AWS::CloudWatch::Alarm": "AlarmName",
+    }
+    for resource in everything.resources:
+        assert names.get(resource.type, "-") not in resource.properties, str(resource)
+
+
+def test_every_dead_letter_and_every_error_raises_an_alarm(everything: Template) -> None:
+    functions = {function.id for function in everything.functions().values()}
+    queues = {queue.id for queue in everything.of_type("AWS::SQS::Queue")}
+    dead_letters = _dead_letter_ids(everything)
+    hot = {everything.functions()[job.name].id for job in HOT}
+    assert _alarmed(everything, "ApproximateNumberOfMessagesVisible", "QueueName") == dead_letters
+    assert _alarmed(everything, "ApproximateAgeOfOldestMessage", "QueueName") == queues - dead_letters
+    assert _alarmed(everything, "Errors", "FunctionName") == functions
+    assert _alarmed(everything, "Throttles", "FunctionName") == hot
+    publisher = everything.functions()["membership_publisher"].id
+    assert _alarmed(everything, "IteratorAge", "FunctionName") == {publisher}
+    assert _alarmed(everything, "5xx", "ApiId")
+
+
+def test_alarms_are_told_over_tls_and_kept_encrypted(everything: Template) -> None:
+    secured = _secured(everything, "AWS::SNS::TopicPolicy", "Topics")
+    for topic in everything.of_type("AWS::SNS::Topic"):
+        assert topic.properties["KmsMasterKeyId"], str(topic)
+        assert topic.id in secured, str(topic)
+    for key in everything.of_type("AWS::KMS::Key"):
+        assert key.properties["EnableKeyRotation"] is True, str(key)
+
+
+def test_the_routes_are_the_public_contract(everything: Template) -> None:
+    routes = {route.properties["RouteKey"] for route in everything.of_type("AWS::ApiGatewayV2::Route")}
+    assert routes == {
+        "GET /o/{proxy+}",
+        "HEAD /o/{proxy+}",
+        "GET /c/{proxy+}",
+        "HEAD /c/{proxy+}",
+        "POST /v1/{call}",
+        "OPTIONS /v1/{call}",
+        "POST /webhooks/{source}",
+        "GET /content/{block}",
+        "HEAD /content/{block}",
+    }
+
+
+def test_the_access_log_tells_no_one_apart(everything: Template) -> None:
+    [stage] = everything.of_type("AWS::ApiGatewayV2::Stage")
+    logged = json.loads(stage.properties["AccessLogSettings"]["Format"])
+    assert set(logged.values()) == {
+        "$context.requestId",
+        "$context.routeKey",
+        "$context.status",
+        "$context.responseLatency",
+        "$context.integrationErrorMessage",
+    }
+
+
+def test_the_clock_runs_each_minute(everything: Template) -> None:
+    [rule] = everything.of_type("AWS::Events::Rule")
+    assert rule.properties["ScheduleExpression"] == "rate(1 minute)"
+    [target] = rule.properties["Targets"]
+    assert reference(target["Arn"]) == everything.functions()["segment_clock"].id
+
+
+def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
+    queues = ("Events", "WakeUps", "Archive", "Esp")
+    assert app_stack.document["Outputs"].keys() >= {
+        *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
+        *(f"{queue}QueueUrl" for queue in queues),
+        *(f"{queue}DlqUrl" for queue in queues),
+        *("ArchiveBucket", "CatalogBucket", "SegmentClockFunction"),
+        *("TokensSecretId", "IdentitySecretId", "IngestSecretId", "EspSecretId"),
+    }
+
+
+def test_links_lead_to_the_cdn_unless_the_operator_names_a_domain(app_stack: Template) -> None:
+    outputs = app_stack.document["Outputs"]
+    for name in ("OpenUrl", "ClickUrl", "ContentUrl"):
+        condition, cdn, given = outputs[name]["Value"]["Fn::If"]
+        assert app_stack.document["Conditions"][condition] == {"Fn::Equals": [{"Ref": "PublicUrl"}, ""]}
+        assert text(cdn).startswith("https://${Edge")
+        assert given == {"Ref": "PublicUrl"}
