@@ -26,6 +26,12 @@ def item_size(item: Item) -> int:
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
 
 
+def number_size(text: str) -> int:
+    """Return about a number's size: a byte for two significant digits, and one more."""
+    digits = text.lstrip("-").replace(".", "").strip("0") or "0"
+    return math.ceil(len(digits) / 2) + 1
+
+
 def value_size(value: Item) -> int:
     """Return the size of one attribute value."""
     ((kind, content),) = value.items()
@@ -34,7 +40,7 @@ def value_size(value: Item) -> int:
 
 SIZES: dict[str, Callable[[Any], int]] = {
     "S": lambda text: len(text.encode()),
-    "N": lambda text: number_size(text),
+    "N": number_size,
     "B": len,
     "BOOL": lambda _: 1,
     "NULL": lambda _: 1,
@@ -42,12 +48,6 @@ SIZES: dict[str, Callable[[Any], int]] = {
     "L": lambda values: 3 + sum(1 + value_size(value) for value in values),
     "M": lambda entries: 3 + sum(1 + len(name.encode()) + value_size(value) for name, value in entries.items()),
 }
-
-
-def number_size(text: str) -> int:
-    """Return about a number's size: a byte for two significant digits, and one more."""
-    digits = text.lstrip("-").replace(".", "").strip("0") or "0"
-    return math.ceil(len(digits) / 2) + 1
 
 
 @dataclass(slots=True)

@@ -13,7 +13,6 @@ from mailtailor.instant import Instant
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
-from mailtailor.tracking.tokens import message_key
 
 NOW: Instant = 1_790_000_000_000
 SEGMENTS = Path(__file__).parents[2] / "layers" / "definitions" / "segments"
@@ -32,7 +31,7 @@ def people_events() -> list[list[Event]]:
     shift = NOW - sample.last_order
     reception = segment.Reception(received_at=NOW, pseudonymizer=PSEUDONYMIZER, new_id=lambda: "unused")
     everybody = []
-    for person in invent(sample, lambda campaign, customer: message_key(campaign, "", profile_id(customer))):
+    for person in invent(sample):
         payload = {"batch": [call.payload(person.id, shift) for call in person.calls]}
         result = segment.receive("batch", payload, 1, reception)
         if result.rejected:

@@ -137,7 +137,8 @@ def test_links_of_a_retired_key_work_and_those_of_a_new_key_soon(system: System,
 
     # when
     def follow(keys: Keyring) -> str:
-        return httpx.get(f"{system.base_url}/c/{link(keys)}/{recipient(keys)}", timeout=30).headers.get("location", "")
+        answer = httpx.get(f"{system.base_url}/c/{link(keys)}/{recipient(keys)}", timeout=30)
+        return str(answer.headers.get("location", ""))
 
     # then
     assert follow(rotated) == DESTINATION

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 JARS = Path(__file__).parents[2] / ".local" / "dynamodb-local"
-CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-west-1"}
+SESSION = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1")
 
 
 def why_not_local() -> str:
@@ -35,7 +35,7 @@ def why_not_local() -> str:
 @contextmanager
 def moto_engine() -> Iterator[DynamoDBClient]:
     with mock_aws():
-        yield boto3.client("dynamodb", **CREDENTIALS)
+        yield SESSION.client("dynamodb")
 
 
 @contextmanager
@@ -47,11 +47,10 @@ def local_engine() -> Iterator[DynamoDBClient]:
     command += ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-port", str(port)]
     # It writes a file of its own into the working directory.
     server = subprocess.Popen(command, cwd=JARS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    client = boto3.client(
+    client = SESSION.client(
         "dynamodb",
         endpoint_url=f"http://127.0.0.1:{port}",
         config=Config(retries={"max_attempts": 0}, connect_timeout=1, read_timeout=10),
-        **CREDENTIALS,
     )
     try:
         _wait(client, server)

@@ -20,20 +20,24 @@ from infra.local.demo.keys import Keys
 from infra.local.demo.letters import Letters
 from infra.local.demo.sample import Product, Sample, load
 from infra.local.demo.seed import ImportState, read_state
-from infra.local.demo.watch import Watch
+from infra.local.demo.watch import Change, Watch
 from infra.local.system import System
 from mailtailor.aws.clock import system_clock
 from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.consent.policy import Purpose as Use
+from mailtailor.consent.policy import allows
 from mailtailor.content.block import FALLBACK
 from mailtailor.instant import DAY, FOREVER, HOUR, MINUTE, SECOND, Instant, to_datetime
 from mailtailor.profiles.profile import Profile
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
+from mailtailor.segments.verdict import Verdict
 from mailtailor.tracking.tokens import MailingToken, Purpose, RecipientToken, sign_mailing, sign_recipient
 
 SEGMENTS: Final = Path(__file__).parents[3] / "layers" / "definitions" / "segments"
 BLOCK: Final = "hero"
 LOG_SHOWN: Final = 12
+LATEST_SHOWN: Final = 6
 JUST_NOW: Final = 3.0
 
 _LINKS: Final = re.compile(r'href="[^"]*"')
@@ -68,7 +72,7 @@ class Demonstration:
         self.system = system
         self.keys = Keys.of(system)
         self.sample: Sample = load()
-        self.recipients: list[Recipient] = cast(invent(self.sample, self.keys.message_key), self.sample.last_order)
+        self.recipients: list[Recipient] = cast(invent(self.sample), self.sample.last_order)
         self.letters = Letters(system, self.keys.keyring, self.sample)
         self.esp = Esp(self.keys.esp_key)
         self._definitions = load_segments(SEGMENTS)
@@ -133,9 +137,13 @@ class Demonstration:
 
     def arrived(self, recipient: Recipient) -> None:
         """Note that a click led a recipient to the shop, in case the page could not tell when they clicked."""
+        self._begin(recipient, "click")
+
+    def _begin(self, recipient: Recipient, what: str) -> None:
+        """Watch, unless this is a part of what the recipient did a moment ago."""
         watch = self._watches[recipient.number]
         if watch.change is None or time.monotonic() - watch.change.began > JUST_NOW:
-            watch.begin("click")
+            watch.begin(what)
 
     def act(self, recipient: Recipient, product: Product, event: str) -> bool:
         """Send what a recipient does in the shop, as the shop's web tag would; return whether it was taken."""
@@ -154,7 +162,10 @@ class Demonstration:
                 "order",
             ),
         }[event]
-        self._watches[recipient.number].begin(what)
+        if event == "viewed":
+            self._begin(recipient, what)
+        else:
+            self._watches[recipient.number].begin(what)
         call = {"messageId": str(uuid.uuid4()), "userId": recipient.person.id, "event": name, "properties": properties}
         try:
             return self._http.post("/v1/track", json=call, auth=(self.system.write_key, "")).is_success
@@ -176,7 +187,7 @@ class Demonstration:
                     {"title": title(one.name), "description": one.description, **counts.get(one.name, none)}
                     for one in self._definitions
                 ],
-                "latest": [self._arrival(one) for one in self.esp.arrivals(limit=LOG_SHOWN)],
+                "latest": [self._arrival(one) for one in self.esp.arrivals(limit=LATEST_SHOWN)],
             },
         }
 
@@ -193,7 +204,7 @@ class Demonstration:
                 "variant": variant_text(content, recipient) if content else "no answer in time",
                 "fingerprint": content.fingerprint if content else "",
             },
-            "change": {"text": change_text(change.what, change.seconds, change.over) if change else QUIET},
+            "change": {"text": change_text(change) if change else quiet_text(recipient)},
             "clock": self.clock(),
         }
 
@@ -206,14 +217,13 @@ class Demonstration:
         now = self.system.now()
         verdicts = self._engine.evaluate(profile, now) if profile is not None else {}
         members = self._engine.memberships(profile, now) if profile is not None else frozenset()
+        consented = profile is not None and allows(profile.consent, Use.PERSONALIZATION)
         return [
             {
                 "title": title(one.name),
                 "description": one.description,
                 "member": one.name in members,
-                "until": until_text(
-                    one.name in members, verdicts[one.name].valid_until if one.name in verdicts else FOREVER, now
-                ),
+                "until": until_text(verdicts[one.name], now) if consented else "",
             }
             for one in self._definitions
         ]
@@ -238,7 +248,6 @@ class Demonstration:
         }
 
 
-QUIET: Final = "Click a product in the mail and watch this change."
 _DID: Final[Mapping[str, str]] = {
     "click": "the click",
     "view": "the visit",
@@ -247,11 +256,19 @@ _DID: Final[Mapping[str, str]] = {
 }
 
 
-def change_text(what: str, seconds: float | None, over: bool) -> str:
+def change_text(change: Change) -> str:
     """Return what the page says of the last change of content."""
-    if seconds is not None:
-        return f"Changed {seconds:.1f} s after {_DID[what]}."
-    return f"Unchanged by {_DID[what]}." if over else f"Waiting for what {_DID[what]} changes …"
+    did = _DID[change.what]
+    if change.seconds is not None:
+        return f"Changed {change.seconds:.1f} s after {did}."
+    return f"Unchanged by {did}." if change.over else f"Waiting for what {did} changes …"
+
+
+def quiet_text(recipient: Recipient) -> str:
+    """Return what the page says before anything was done."""
+    if recipient.person.consented:
+        return "Click a product in the mail and watch this change."
+    return "Click what you like: it stays as it is."
 
 
 def variant_text(content: Content, recipient: Recipient) -> str:
@@ -282,13 +299,12 @@ def title(segment: str) -> str:
     return f"{words} (SQL)" if segment.endswith("_sql") else words
 
 
-def until_text(member: bool, until: Instant, now: Instant) -> str:
+def until_text(verdict: Verdict, now: Instant) -> str:
     """Return until when a membership holds if nothing happens."""
-    if until >= FOREVER:
-        return "" if member else "not by time alone"
-    if until <= now:
-        return "about to change"
-    return f"leaves in {duration(until - now)}" if member else f"unchanged for {duration(until - now)}"
+    if verdict.valid_until >= FOREVER:
+        return "" if verdict.truth else "only by what they do"
+    left = duration(max(verdict.valid_until - now, 0))
+    return f"leaves in {left}" if verdict.truth else f"by time, not before {left}"
 
 
 def why_text(arrival: Arrival) -> str:

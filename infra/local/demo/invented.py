@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -67,9 +67,6 @@ CLICKS: Final[Mapping[Engagement, tuple[int, ...]]] = {
     Engagement.QUIET: (0, 0, 0, 0, 1),
 }
 
-MessageKey = Callable[[str, str], str]
-"""Gives the key of a campaign's message to a customer, as the tracking links of that message carry it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -121,25 +118,22 @@ class Person:
         )
 
 
-def invent(sample: Sample, message_key: MessageKey) -> list[Person]:
+def invent(sample: Sample) -> list[Person]:
     """Return all customers of the sample with what is invented about them."""
     shelves = {campaign.category: sample.best_sellers(campaign.category)[:40] for campaign in CAMPAIGNS}
     now = sample.last_order
-    return [_Inventor(customer, now, shelves, message_key).person() for customer in sample.customers]
+    return [_Inventor(customer, now, shelves).person() for customer in sample.customers]
 
 
 class _Inventor:
     """Makes up one customer's life, always the same one."""
 
-    def __init__(
-        self, customer: Customer, now: Instant, shelves: Mapping[str, Sequence[Product]], message_key: MessageKey
-    ) -> None:
+    def __init__(self, customer: Customer, now: Instant, shelves: Mapping[str, Sequence[Product]]) -> None:
         # Not for secrets. `random()` alone is documented to give the same numbers in every version of Python.
         self._random = random.Random(f"mailtailor:{customer.id}")  # noqa: S311
         self._customer = customer
         self._now = now
         self._shelves = shelves
-        self._message_key = message_key
         self._count = 0
 
     def person(self) -> Person:
@@ -226,7 +220,7 @@ class _Inventor:
                 yield from self._mail(campaign, engagement)
 
     def _mail(self, campaign: Campaign, engagement: Engagement) -> Iterator[Call]:
-        message = {"campaign": campaign.id, "message_key": self._message_key(campaign.id, self._customer.id)}
+        message = {"campaign": campaign.id}
         at = sent_at(campaign) + self._between(SECOND, 15 * MINUTE)
         yield self._track("Email Delivered", at, message)
         if not self._chance(OPENS[engagement]):

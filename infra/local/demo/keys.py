@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.local.system import System
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
-from mailtailor.tracking.tokens import Keyring, message_key
+from mailtailor.tracking.tokens import Keyring
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,3 @@ class Keys:
     def profile_id(self, customer: str) -> str:
         """Return the pseudonym of a customer number."""
         return self.pseudonymizer.pseudonym(IdentityKind.USER_ID, customer)
-
-    def message_key(self, campaign: str, customer: str) -> str:
-        """Return the key of a campaign's message to a customer, as its tracking links carry it."""
-        return message_key(campaign, "", self.profile_id(customer))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import httpx
 
 from infra.local.demo.invented import CURRENCY, Person, invent
-from infra.local.demo.keys import Keys
 from infra.local.demo.sample import Sample, load
 from infra.local.system import System
 from mailtailor.errors import MailtailorError
@@ -132,7 +131,7 @@ def seed(
     if known is not None and known.complete:
         return known
     imported_at = known.imported_at if known is not None else system.now()
-    people = invent(sample, Keys.of(system).message_key)
+    people = invent(sample)
     with _Import(system, ImportState(imported_at), progress, stop or threading.Event(), transport) as run:
         with contextlib.suppress(Stopped):
             run.all(people, shift=imported_at - sample.last_order)

@@ -13,7 +13,7 @@ from functions.click_redirect import handler as click_redirect
 from mailtailor.aws.capture import connect
 from mailtailor.aws.startup import prepared
 from mailtailor.tracking import tokens
-from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, message_key, sign_link, sign_mailing
+from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, sign_link, sign_mailing
 from tests.integration.functions.capture_engine import (
     FOREIGN,
     KEYRING,
@@ -66,7 +66,6 @@ def test_a_click_leads_to_the_destination_and_is_recorded(world: Engine) -> None
     assert (event.type, event.profile_id, event.occurred_at) == ("email_link_clicked", PROFILE, NOW)
     assert event.properties == {
         "campaign": "spring",
-        "message_key": message_key("spring", "", PROFILE),
         "url": "https://shop.example/lamp?id=1#top",
         "position": 3,
         "product_id": "85123A",

@@ -27,7 +27,7 @@ def sample() -> Sample:
 
 @pytest.fixture(scope="session")
 def people(sample: Sample) -> list[Person]:
-    return invent(sample, lambda campaign, customer: f"{campaign}:{customer}")
+    return invent(sample)
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_behaviour_without_consent_leaves_no_trace() -> None:
     # given
     world = World()
     # when
-    world.process(event("product_viewed"), event("email_opened", properties={"message_key": "m"}))
+    world.process(event("product_viewed"), event("email_opened", properties={"campaign": "m"}))
     # then
     assert world.store.profile(ANNA).streams == {}
     assert world.archived == []

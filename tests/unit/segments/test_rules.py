@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailtailor.events import capture
 from mailtailor.instant import DAY, FOREVER, HOUR
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.rules import Features, Rule, compile_condition
 from mailtailor.segments.streams import Streams
 from mailtailor.segments.verdict import Verdict
+from mailtailor.tracking.tokens import MailingToken, Purpose, RecipientToken
 
 NOW = 1_790_000_000_000
 
@@ -82,11 +85,11 @@ def test_filters_decide_which_events_count() -> None:
 
 
 def delivered(message: str, at: int) -> tuple[str, int, dict[str, Any]]:
-    return ("email_delivered", at, {"message_key": message})
+    return ("email_delivered", at, {"campaign": message})
 
 
 def opened(message: str, at: int) -> tuple[str, int, dict[str, Any]]:
-    return ("email_opened", at, {"message_key": message})
+    return ("email_opened", at, {"campaign": message})
 
 
 def test_the_share_counts_messages_opened_among_messages_delivered() -> None:
@@ -209,7 +212,7 @@ def test_truth_and_its_end_equal_a_count_over_the_whole_history(
             event_id=f"e{number}",
             event_type=kind,
             at=at,
-            properties={"message_key": value} if kind.startswith("email") else {"value": value},
+            properties={"campaign": value} if kind.startswith("email") else {"value": value},
         )
     # when it is evaluated at every instant from the last event on
     last = max((at for _, at, _ in events), default=0)
@@ -250,3 +253,16 @@ def test_a_rule_nested_without_end_is_refused() -> None:
         rule = {"not": rule}
     with pytest.raises(ValueError, match="nested deeper"):
         SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
+
+
+def test_a_mail_delivered_by_the_esp_and_opened_through_our_pixel_is_one_message() -> None:
+    # given the ESP's report, and two sends of the campaign of which the second is opened through the pixel
+    engine, rule = engine_of({"opened_share": 1, "within": "30d"})
+    sends = [("email_delivered", NOW, {"campaign": "spring", "instance": send}) for send in ("1", "2")]
+    open_event = capture.opened(
+        event_id="o", mailing=MailingToken("spring", "2"), recipient=RecipientToken("A" * 22, Purpose.TRACK, 0), at=NOW
+    )
+    opened_second = ("email_opened", NOW, json.loads(open_event)["properties"])
+    # when, then
+    assert not rule(history(engine, *sends, opened_second), NOW).truth
+    assert rule(history(engine, sends[1], opened_second), NOW).truth

@@ -19,7 +19,6 @@ from mailtailor.tracking.tokens import (
     Purpose,
     RecipientToken,
     UnknownKey,
-    message_key,
     read_link,
     read_mailing,
     read_recipient,
@@ -224,15 +223,3 @@ def test_a_keyring_that_cannot_sign_is_refused(secret: dict[str, str]) -> None:
 
 def test_keys_do_not_show_when_a_keyring_is_printed() -> None:
     assert "secret key" not in repr(KEYRING)
-
-
-def test_the_key_of_a_message_depends_on_each_part_and_never_changes() -> None:
-    keys = {
-        message_key("spring", "", PROFILE),
-        message_key("spring", "1", PROFILE),
-        message_key("spring1", "", PROFILE),
-        message_key("spring", "", PROFILE[::-1]),
-    }
-    assert len(keys) == 4
-    assert message_key("spring", "", PROFILE) == "vaR7U91DLpkNdkodR9G8-A"
-    assert all(len(key) == 22 for key in keys)

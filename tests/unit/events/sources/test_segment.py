@@ -14,7 +14,6 @@ from mailtailor.events.event import Event
 from mailtailor.events.sources.segment import Reception, Result, receive, write_keys
 from mailtailor.instant import DAY, HOUR, to_iso
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
-from mailtailor.tracking.tokens import message_key
 
 NOW = 1_790_000_000_000
 PSEUDONYMIZER = Pseudonymizer(b"a pepper of the tests")
@@ -210,25 +209,12 @@ class TestWhat:
     def test_mail_events_name_their_campaign_by_either_name(self, name: str, kind: str) -> None:
         # when
         event = one(
-            "track", event=name, properties={"campaign_id": 7, "message_key": "k", "link_url": "https://a.example"}
+            "track", event=name, properties={"campaign_id": 7, "instance": "k", "link_url": "https://a.example"}
         )
 
         # then
         assert event.type == kind
-        assert event.properties == {"campaign": "7", "message_key": "k", "url": "https://a.example"}
-
-    @pytest.mark.parametrize(("said", "instance"), [({}, ""), ({"instance": "i1"}, "i1")])
-    def test_a_mail_delivered_by_the_esp_and_opened_through_our_pixel_is_one_message(
-        self, said: dict[str, str], instance: str
-    ) -> None:
-        # given
-        recipient = PSEUDONYMIZER.pseudonym(IdentityKind.USER_ID, "42")
-
-        # when
-        event = one("track", event="Email Delivered", properties={"campaign_id": "spring", **said})
-
-        # then
-        assert event.properties["message_key"] == message_key("spring", instance, recipient)
+        assert event.properties == {"campaign": "7", "instance": "k", "url": "https://a.example"}
 
     def test_a_mail_event_of_no_campaign_is_refused(self) -> None:
         assert refused("track", event="Email Opened") == "properties.campaign is missing; campaign_id is accepted too."

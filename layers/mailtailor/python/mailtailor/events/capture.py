@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from mailtailor.instant import Instant
-from mailtailor.tracking.tokens import LinkToken, MailingToken, RecipientToken, message_key
+from mailtailor.tracking.tokens import LinkToken, MailingToken, RecipientToken
 
 MAX_USER_AGENT: Final = 200
 
@@ -18,10 +18,9 @@ def opened(
     *, event_id: str, mailing: MailingToken, recipient: RecipientToken, at: Instant, user_agent: str = ""
 ) -> str:
     """Return the JSON of an `email_opened` event that happened `at`."""
-    properties = {
-        "campaign": mailing.campaign,
-        "message_key": message_key(mailing.campaign, mailing.instance, recipient.profile_id),
-    }
+    properties: dict[str, Any] = {"campaign": mailing.campaign}
+    if mailing.instance:
+        properties["instance"] = mailing.instance
     return _event(event_id, "email_opened", recipient=recipient, at=at, properties=properties, user_agent=user_agent)
 
 
@@ -29,10 +28,11 @@ def clicked(*, event_id: str, link: LinkToken, recipient: RecipientToken, at: In
     """Return the JSON of an `email_link_clicked` event that happened `at`."""
     properties: dict[str, Any] = {
         "campaign": link.campaign,
-        "message_key": message_key(link.campaign, link.instance, recipient.profile_id),
         "url": link.url,
         "position": link.position,
     }
+    if link.instance:
+        properties["instance"] = link.instance
     if link.product_id:
         properties["product_id"] = link.product_id
     if link.category:

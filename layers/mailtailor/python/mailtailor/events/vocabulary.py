@@ -16,7 +16,7 @@ MAX_TEXT: Final = 256
 _TEXTS: Final = ("category", "currency", "order_id", "cart_id")
 _NUMBERS: Final = ("price", "quantity", "total", "revenue", "value")
 _MAIL: Final = {"campaign_id": "campaign", "link_url": "url"}
-_MAIL_TEXTS: Final = ("campaign", "message_key", "instance")
+_MAIL_TEXTS: Final = ("campaign", "instance")
 
 
 def product(properties: Mapping[str, Any], field: str) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def commerce(properties: Mapping[str, Any], field: str = "properties") -> dict[s
 
 
 def mail(properties: Mapping[str, Any], field: str = "properties") -> dict[str, Any]:
-    """Return the properties of a mail event with `campaign`, `url`, `message_key` and `instance` as text.
+    """Return the properties of a mail event with `campaign`, `url` and `instance` as text.
 
     Raises
     ------

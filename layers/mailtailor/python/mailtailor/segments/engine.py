@@ -29,6 +29,7 @@ RECENT_PRODUCTS: Final = 6
 """As many products of each kind as content can use; more would only make every write dearer."""
 RETENTION: Final = 400 * DAY
 MAX_PRODUCT_ID: Final = 64
+MAIL_EVENTS: Final = frozenset({"email_delivered", "email_opened"})
 
 
 class Membership(NamedTuple):
@@ -113,17 +114,15 @@ class Engine:
                 stream.add(product, at, keep=RECENT_PRODUCTS)
 
     def _record_message(self, streams: Streams, event_type: str, at: Instant, properties: Mapping[str, Any]) -> None:
-        key = properties.get("message_key")
-        if (
-            MESSAGES not in self._windows
-            or event_type not in {"email_delivered", "email_opened"}
-            or not isinstance(key, str)
-        ):
+        campaign, instance = properties.get("campaign"), properties.get("instance", "")
+        if MESSAGES not in self._windows or event_type not in MAIL_EVENTS or not isinstance(campaign, str):
             return
         stream = streams.setdefault(MESSAGES, Messages())
         if isinstance(stream, Messages):
             known = {"delivered": at} if event_type == "email_delivered" else {"opened": at}
-            stream.add(id_hash(key), **known)
+            # Of a message's key (mailing, instance, profile), the profile is the one whose stream this is: so a
+            # message stays the same message when two profiles turn out to be one person.
+            stream.add(id_hash(f"{campaign}\0{instance}"), **known)
 
     def unite(self, streams: Streams, other: Streams) -> None:
         """Add to `streams` all that `other` remembers, for merging two profiles of one person."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -243,12 +242,6 @@ def read_recipient(keyring: Keyring, token: str, purpose: Purpose) -> RecipientT
         raise BadToken("payload", "The token names no profile.")
     epoch = _Reader(payload[_PROFILE_BYTES:]).varint()
     return RecipientToken(_base64url(payload[:_PROFILE_BYTES]), purpose, epoch)
-
-
-def message_key(campaign: str, instance: str, profile_id: str) -> str:
-    """Return the key of one mailing's message to one recipient: 22 characters, the same wherever it is computed."""
-    # Neither part can contain NUL, so different messages never make the same text.
-    return _base64url(hashlib.sha256(f"{campaign}\0{instance}\0{profile_id}".encode()).digest()[:16])
 
 
 def _sign(keyring: Keyring, context: bytes, payload: bytes) -> str:

@@ -22,7 +22,6 @@ from mailtailor.events.untrusted import BadField, clean, is_private, mapping, te
 from mailtailor.events.vocabulary import commerce, mail
 from mailtailor.instant import Instant
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer, is_email_key
-from mailtailor.tracking.tokens import message_key
 
 MAX_EVENT_BYTES: Final = 32_768
 MAX_BATCH_BYTES: Final = 512_000
@@ -165,8 +164,6 @@ def _size(payload: Payload) -> int:
 def _event(call: str, payload: Payload, reception: Reception) -> Event:
     identities = _identities(payload, reception.pseudonymizer)
     said = CALLS[call](payload)
-    if said["type"] in MAIL_EVENTS:
-        _name_message(said["properties"], identities[0])
     try:
         return Event(
             id=f"{SOURCE}:{_message_id(payload, reception)}",
@@ -180,13 +177,6 @@ def _event(call: str, payload: Payload, reception: Reception) -> Event:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise BadField(".".join(str(part) for part in fault["loc"]), "cannot be used") from None
-
-
-def _name_message(properties: dict[str, Any], identity: Identity) -> None:
-    # The profile's id is its strongest identity at first sight; a sender that knows better gives the key itself.
-    if "message_key" not in properties:
-        key = message_key(properties["campaign"], properties.get("instance", ""), identity.id)
-        properties["message_key"] = key
 
 
 def _message_id(payload: Payload, reception: Reception) -> str:
