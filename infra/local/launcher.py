@@ -14,6 +14,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,9 @@ from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
+
+KEPT_SECONDS = 7 * 86_400
+"""How long an unpacked layer stays that nothing uses."""
 
 
 def run_functions_with(python: str) -> None:
@@ -49,10 +53,14 @@ def share_unpacked_layers(directory: Path) -> None:
                     fresh.rename(shared)
                 except OSError:  # another worker was faster
                     shutil.rmtree(fresh, ignore_errors=True)
+            os.utime(shared)
             Path(path).rmdir()
             Path(path).symlink_to(shared, target_is_directory=True)
 
     directory.mkdir(parents=True, exist_ok=True)
+    for unused in directory.iterdir():
+        if unused.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(unused, ignore_errors=True)
     # It catches zipfile.LargeFileError, which is called LargeZipFile.
     lambda_runtime.zipfile = SimpleNamespace(
         ZipFile=UnpackedOnce, BadZipFile=zipfile.BadZipFile, LargeFileError=zipfile.LargeZipFile

@@ -20,6 +20,7 @@ from mailtailor.errors import MailtailorError
 
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 20
+LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 
 
 class StandInFailed(MailtailorError):
@@ -76,7 +77,7 @@ class MiniStack:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own launcher
                 # -P: beside the launcher lies this module, which would be taken for the package of its name.
-                [environments.stand_in(), "-P", Path(__file__).with_name("launcher.py")],
+                [environments.stand_in(), "-P", LAUNCHER],
                 env=self._environment(port),
                 stdin=subprocess.PIPE,
                 stdout=log,
