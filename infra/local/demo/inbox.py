@@ -74,6 +74,12 @@ def _bought(person: Person, now: Instant, *, within: int) -> bool:
     return now - person.customer.orders[-1].at < within
 
 
+def _only_bought(person: Person, now: Instant) -> bool:
+    """Whether the person ordered within the week and looked at nothing since two days, so that an offer is shown."""
+    looked = {"Product Viewed", "Email Link Clicked"}
+    return person.consented and _bought(person, now, within=6 * DAY) and not _count(person, looked, now - 2 * DAY)
+
+
 def _just_bought(person: Person, now: Instant) -> bool:
     return _bought(person, now, within=3 * DAY) and not _count(
         person, {"Product Added", "Order Completed"}, now - 2 * DAY
@@ -103,10 +109,8 @@ CASTING: Final[tuple[tuple[str, str, Fits], ...]] = (
     ),
     (
         "Lives in Scotland",
-        "Sees the offer of the region.",
-        lambda person, now: (
-            person.consented and person.region == "Scotland" and not _bought(person, now, within=9 * DAY)
-        ),
+        "Ordered within the last week and sees the offer for the region.",
+        lambda person, now: person.region == "Scotland" and _only_bought(person, now),
     ),
     (
         "Bought nearly a week ago",
@@ -114,9 +118,9 @@ CASTING: Final[tuple[tuple[str, str, Fits], ...]] = (
         _still_recent,
     ),
     (
-        "Buys from Germany",
-        "No region of the United Kingdom, so no regional offer.",
-        lambda person, _: person.consented and person.customer.country == "Germany",
+        "Buys from France",
+        "Ordered within the last week and sees the offer for the country.",
+        lambda person, now: person.customer.country == "France" and _only_bought(person, now),
     ),
     (
         "Wants no personal content",

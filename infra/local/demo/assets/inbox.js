@@ -6,8 +6,8 @@ const frame = get("mail");
 let shown = "";
 
 function fit() {
-  const page = frame.contentDocument?.documentElement;
-  if (page) frame.style.height = `${page.scrollHeight + 2}px`;
+  const page = frame.contentDocument?.body;
+  if (page) frame.style.height = `${page.offsetHeight + 2}px`;
 }
 
 // The mail's own links do the work; this only starts the stop-watch at the very moment of the click.
