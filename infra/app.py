@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
+from rich.console import Console
 
+from infra.build import layers
 from infra.build.layers import ROOT, PlatformName
 from infra.stacks.app import AppStack
 from infra.stacks.data import DataStack
@@ -69,9 +71,13 @@ def _forget_other_platform(directory: Path, built_for: str) -> None:
 
 
 def main() -> int:
-    """Write the templates, or say in one sentence why not."""
+    """Write the templates and report what would be uploaded, or say in one sentence why not."""
+    # Standard output belongs to the CDK's command.
+    console = Console(stderr=True)
     try:
-        synthesize()
+        assembly = synthesize()
+        target = layers.platform(_platform(Path(assembly.directory, _PLATFORM_FILE).read_text()))
+        layers.show(layers.build_layers(target), target, console)
     except MailtailorError as error:
         print(error, file=sys.stderr)  # noqa: T201 - this is the command's output
         return 1

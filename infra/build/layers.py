@@ -207,6 +207,16 @@ def report(built: Mapping[Layer, Path]) -> Table:
     return table
 
 
+def show(built: Mapping[Layer, Path], target: Platform, console: Console) -> None:
+    """Print the `report` on layers `built` for `target`."""
+    console.print(report(built))
+    if target.compiler is None:
+        console.print(
+            "No python3.13 was found here, so the layers carry no bytecode and each cold start compiles them anew."
+            " Install Python 3.13 and build again."
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build all layers for one platform and report their sizes."""
     parser = argparse.ArgumentParser(prog="python -m infra.build.layers", description=main.__doc__)
@@ -216,16 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with console.status(f"Building the layers for {target.tag}"):
             built = build_layers(target)
-            table = report(built)
+        show(built, target, console)
     except MailtailorError as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
-    console.print(table)
-    if target.compiler is None:
-        console.print(
-            "No python3.13 was found here, so the layers carry no bytecode and each cold start compiles them anew."
-            " Install Python 3.13 and build again."
-        )
     return 0
 
 
