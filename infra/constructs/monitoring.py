@@ -17,7 +17,14 @@ from constructs import Construct
 
 from infra.constructs.api import PublicApi
 from infra.constructs.function import JobFunction
-from infra.jobs import HOT
+from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, HOT, OPEN_PIXEL
+
+LOSSES: Final = {
+    OPEN_PIXEL: ("EventsNotQueued", "OpensFailed"),
+    CLICK_REDIRECT: ("EventsNotQueued", "ClicksFailed"),
+    DYNAMIC_CONTENT: ("ContentFailed",),
+}
+"""What these functions count instead of failing, for a recipient always gets an answer."""
 
 _MINUTE: Final = Duration.minutes(1)
 
@@ -113,6 +120,16 @@ class Monitoring(Construct):
             if job in HOT:
                 throttles = each.function.metric_throttles(period=_MINUTE)
                 self._alarm(f"{name}Throttles", throttles, above=0, why=f"{job.name} met its concurrency.")
+            for loss in LOSSES.get(job, ()):
+                counted = cloudwatch.Metric(
+                    namespace="Mailtailor",
+                    metric_name=loss,
+                    dimensions_map={"service": job.name},
+                    period=_MINUTE,
+                    statistic="Sum",
+                )
+                why = f"{job.name} counted {loss}; its log has each one."
+                self._alarm(f"{name}{loss}", counted, above=0, why=why)
 
     def _watch_queues(self, queues: Mapping[str, Watched], dead_letters: Mapping[str, sqs.IQueue]) -> None:
         for name, queue in dead_letters.items():

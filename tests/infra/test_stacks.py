@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.constructs.monitoring import LOSSES
 from infra.jobs import HOT, JOBS
 from tests.infra import sources
 from tests.infra.template import Template, reference, text
@@ -309,6 +310,19 @@ def test_every_dead_letter_and_every_error_raises_an_alarm(everything: Template)
     publisher = everything.functions()["membership_publisher"].id
     assert _alarmed(everything, "IteratorAge", "FunctionName") == {publisher}
     assert _alarmed(everything, "5xx", "ApiId")
+
+
+def test_what_a_function_counts_instead_of_failing_raises_an_alarm(everything: Template) -> None:
+    # given
+    alarmed = {
+        (alarm.properties["Dimensions"][0]["Value"], alarm.properties["MetricName"])
+        for alarm in everything.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties.get("Namespace") == "Mailtailor"
+    }
+    # then
+    assert alarmed == {(job.name, loss) for job, losses in LOSSES.items() for loss in losses}
+    for job, loss in alarmed:
+        assert loss in sources.calls(job), f"{job} counts no {loss}"
 
 
 def test_alarms_are_told_over_tls_and_kept_encrypted(everything: Template) -> None:
