@@ -69,11 +69,9 @@ class FlipSource(lambda_.EventSourceMapping):
     def __init__(
         self, scope: Construct, construct_id: str, *, job: JobFunction, table: ProfileTable, dead_letters: DeadLetters
     ) -> None:
-        # `exists` looks at leaves only, and lists are looked through:
-        # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html. The second form says the same to
-        # matchers that take a list for a leaf, the local stand-in's among them; on AWS it matches nothing.
-        through = {"L": {"M": {"segment": {"S": lambda_.FilterRule.exists()}}}}
-        as_leaf = {"L": lambda_.FilterRule.exists()}
+        # A filter looks at leaves only, so a write that flipped says so in one beside its list of flips:
+        # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html.
+        flipped = {"dynamodb": {"NewImage": {"flipped": {"BOOL": lambda_.FilterRule.exists()}}}}
         super().__init__(
             scope,
             construct_id,
@@ -85,8 +83,5 @@ class FlipSource(lambda_.EventSourceMapping):
             report_batch_item_failures=True,
             retry_attempts=100,
             on_failure=SqsDlq(dead_letters),
-            filters=[
-                lambda_.FilterCriteria.filter({"dynamodb": {"NewImage": {"flips": flips}}})
-                for flips in (through, as_leaf)
-            ],
+            filters=[lambda_.FilterCriteria.filter(flipped)],
         )

@@ -162,7 +162,7 @@ def test_the_stream_is_read_from_its_start_in_order_and_loses_nothing(everything
     assert properties["MaximumRetryAttempts"] == 100
     assert reference(properties["DestinationConfig"]["OnFailure"]["Destination"]) in _dead_letter_ids(everything)
     patterns = [json.loads(each["Pattern"]) for each in properties["FilterCriteria"]["Filters"]]
-    assert {"dynamodb": {"NewImage": {"flips": {"L": {"M": {"segment": {"S": [{"exists": True}]}}}}}}} in patterns
+    assert patterns == [{"dynamodb": {"NewImage": {"flipped": {"BOOL": [{"exists": True}]}}}}]
 
 
 def test_there_is_one_function_for_each_directory(everything: Template) -> None:

@@ -13,6 +13,7 @@
 | definitions | S | fingerprint of the definitions that evaluated |
 | due_at, due_bucket | N, S | keys of the due index |
 | flips | L of M | only in the write that flipped; the stream publishes them |
+| flipped | BOOL | beside flips: what the stream's filter looks for, since it cannot look for a list |
 | merged_into | S | only in a pointer |
 | epoch | N | revocation epoch, absent when 0 |
 """
@@ -34,8 +35,8 @@ Item = dict[str, Any]
 DUE_SHARDS: Final = 8
 """Partitions of an hour in the due index: 8 take 8,000 write units a second, more than 3,000 re-arms."""
 
-_UNCOUNTED: Final = frozenset({"version", "as_of"})
-"""Attributes that change with every write and alone are no reason for one."""
+_UNCOUNTED: Final = frozenset({"version", "as_of", "flips", "flipped"})
+"""Attributes that are no reason for a write: two that each one changes, and flips of an earlier one, long published."""
 
 
 def due_bucket(profile_id: str, due_at: Instant) -> str:
@@ -67,6 +68,7 @@ def encode(profile: Profile, flips: Sequence[Flip]) -> Item:
         ),
         "definitions": (profile.definitions, {"S": profile.definitions}),
         "flips": (flips, {"L": [{"M": _flip(flip)} for flip in flips]}),
+        "flipped": (flips, {"BOOL": True}),
     }
     item |= {name: value for name, (present, value) in optional.items() if present}
     if compact := streams.encode(profile.streams):
@@ -108,8 +110,6 @@ def _content(item: Mapping[str, Any]) -> dict[str, Any]:
     content = {name: value for name, value in item.items() if name not in _UNCOUNTED}
     if "identities" in content:
         content["identities"] = {"SS": sorted(content["identities"]["SS"])}
-    # Flips of an earlier write still stand in the item; they are published and no content.
-    content.pop("flips", None)
     return content
 
 

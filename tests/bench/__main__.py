@@ -1,0 +1,113 @@
+"""`make bench`: measures what is promised, prints a table and writes bench.json. Exits with 1 if a budget is missed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Mailtailor")
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "bench")
+os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
+
+OUTPUT = Path("bench.json")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure; a budget is what it must not exceed."""
+
+    what: str
+    value: float
+    unit: str
+    budget: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the budget is kept."""
+        return self.budget is None or self.value <= self.budget
+
+
+def handlers() -> Iterator[Figure]:
+    """Warm handlers of the recipient's path."""
+    from tests.bench.handlers import click, percentiles, pixel  # noqa: PLC0415 - after the environment is set
+
+    for name, call in (("open_pixel", pixel()), ("click_redirect", click())):
+        with contextlib.redirect_stdout(io.StringIO()):
+            p50, p99 = percentiles(call, runs=5_000)
+        yield Figure(f"{name}, warm, without network, p50", p50, "ms")
+        yield Figure(f"{name}, warm, without network, p99", p99, "ms")
+
+
+def imports() -> Iterator[Figure]:
+    """Imports of all functions."""
+    from tests.bench.imports import FUNCTIONS, ratio  # noqa: PLC0415
+
+    for function in FUNCTIONS:
+        budget = 1.2 if function == "open_pixel" else None
+        yield Figure(f"import of {function}", ratio(function, runs=7), "x boto3", budget)
+
+
+def capacity() -> Iterator[Figure]:
+    """DynamoDB units on the demonstration's mix, computed from item sizes."""
+    from tests.bench.replay import replay  # noqa: PLC0415
+
+    result = replay()
+    events, woken = result.by_events, result.by_wake_ups
+    yield Figure("events replayed", result.events, "")
+    yield Figure("profile item, p50", result.sizes[len(result.sizes) // 2], "bytes")
+    yield Figure("profile item, p99", result.sizes[len(result.sizes) * 99 // 100], "bytes", 1_024)
+    yield Figure("read units an event: base", events.base_reads / result.events, "", 1.0)
+    yield Figure("read units an event: identity", events.identity_reads / result.events, "")
+    yield Figure("write units an event: base", events.base_writes / result.events, "", 1.0)
+    yield Figure("write units an event: due index", events.index_writes / result.events, "")
+    yield Figure("write units an event: identity", events.identity_writes / result.events, "")
+    yield Figure("write units an event: all", events.writes / result.events, "", 1.3)
+    yield Figure("wake-ups an event", result.wake_ups / result.events, "")
+    yield Figure("write units of wake-ups, an event", woken.writes / result.events, "")
+    yield Figure("read units of wake-ups, an event", woken.base_reads / result.events, "")
+    yield Figure("read units a content fetch, warm", 1.0 if result.sizes[-1] <= 4_096 else 2.0, "", 1.0)
+
+
+def path() -> Iterator[Figure]:
+    """The whole path on a local system."""
+    from tests.bench.path import click_to_content  # noqa: PLC0415
+
+    seconds = click_to_content(runs=20)
+    yield Figure("click to changed content, local, p50", seconds[len(seconds) // 2], "s")
+    yield Figure("click to changed content, local, max", seconds[-1], "s")
+
+
+def main() -> int:
+    """Measure, print and write."""
+    console = Console()
+    figures: list[Figure] = []
+    for part in (handlers, imports, capacity, path):
+        with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
+            figures += part()
+    table = Table("what", "figure", "unit", "budget", "")
+    for figure in figures:
+        budget = "" if figure.budget is None else f"{figure.budget:g}"
+        table.add_row(
+            figure.what,
+            f"{figure.value:.3g}" if figure.value < 1_000 else f"{figure.value:.0f}",
+            figure.unit,
+            budget,
+            "" if figure.budget is None else "kept" if figure.kept else "MISSED",
+        )
+    console.print(table)
+    OUTPUT.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    console.print(f"Written to {OUTPUT}.")
+    return 0 if all(figure.kept for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
