@@ -48,9 +48,19 @@ class WorkQueue(Construct):
         The job that works it off.
     batching_window
         How long, in seconds, its event source collects messages.
+    max_receives
+        How often a message is tried before it is a dead letter.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, consumer: Job, batching_window: int = 0) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        consumer: Job,
+        batching_window: int = 0,
+        max_receives: int = MAX_RECEIVES,
+    ) -> None:
         super().__init__(scope, construct_id)
         self.batching_window = batching_window
         self.dead_letters = DeadLetters(self, "DeadLetters")
@@ -63,7 +73,7 @@ class WorkQueue(Construct):
             retention_period=Duration.days(4),
             # Six times the time-out, and the window: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout=Duration.seconds(6 * consumer.timeout + batching_window),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=max_receives),
         )
 
     def send(self) -> iam.PolicyStatement:

@@ -30,7 +30,8 @@ class DataStack(Stack):
         self.events = WorkQueue(self, "Events", consumer=EVENT_PROCESSOR)
         self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR)
         self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
-        self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC)
+        # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
+        self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")
 
         self.archive = Archive(self, "Archive")

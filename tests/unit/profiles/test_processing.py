@@ -263,7 +263,9 @@ def state(world: World) -> dict[str, Any]:
     kept = {}
     for profile_id, item in world.store.items.items():
         kept[profile_id] = {
-            name: value for name, value in item.items() if name not in {"version", "as_of", "flips", "flipped", "memberships"}
+            name: value
+            for name, value in item.items()
+            if name not in {"version", "as_of", "flips", "flipped", "memberships"}
         }
     return kept
 
