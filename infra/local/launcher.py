@@ -137,6 +137,21 @@ def take_numbers_from_parameters() -> None:
     lambda_svc._sqs_esm_concurrency = numeric_concurrency  # noqa: SLF001
 
 
+def read_streams_anew() -> None:
+    """Let a kept state go on publishing what changes in its tables.
+
+    MiniStack saves how far a table's stream was read, but not the stream, and after a restart waits for as many new
+    records as it had read before.
+    """
+    restore = lambda_svc._restore_esm_positions  # noqa: SLF001 - a mend has to reach inside
+
+    def restore_other_positions(store: Any, positions: Any) -> None:  # noqa: ANN401
+        if store is not lambda_svc._dynamodb_stream_positions:  # noqa: SLF001
+            restore(store, positions)
+
+    lambda_svc._restore_esm_positions = restore_other_positions  # noqa: SLF001
+
+
 def stop_with_the_parent() -> None:
     """Stop when the process that started us is gone, however it went: its end of our standard input closes then."""
 
@@ -157,6 +172,7 @@ def main() -> None:
     poll_at_once()
     take_numbers_from_parameters()
     admit_labelled_alarms()
+    read_streams_anew()
     stop_with_the_parent()
     app.main()
 

@@ -15,7 +15,9 @@ from typing import Any, Final
 from mailtailor.errors import BadInput, Unauthorized
 from mailtailor.instant import MINUTE, SECOND, Instant, from_datetime
 
-KEPT: Final = 200
+KEPT: Final = 2_000
+"""Enough for the import and an evening."""
+REPORTED: Final = 200
 TOLERANCE: Final = 5 * MINUTE
 
 
@@ -43,7 +45,7 @@ class Esp:
     def __init__(self, key: str) -> None:
         self._key = key
         self._arrivals: deque[Arrival] = deque(maxlen=KEPT)
-        self._seen: deque[str] = deque(maxlen=10 * KEPT)
+        self._seen: deque[str] = deque(maxlen=KEPT)
         self._counts: dict[str, Counter[str]] = {}
         self._lock = threading.Lock()
         self.received = 0
@@ -77,7 +79,7 @@ class Esp:
             self.received += 1
             self._counts.setdefault(arrival.segment, Counter())["entered" if arrival.entered else "left"] += 1
 
-    def arrivals(self, profile_id: str | None = None, *, limit: int = KEPT) -> list[Arrival]:
+    def arrivals(self, profile_id: str | None = None, *, limit: int = REPORTED) -> list[Arrival]:
         """Return the last arrivals, the newest first, of everybody or of one profile."""
         with self._lock:
             known = list(self._arrivals)

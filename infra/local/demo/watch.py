@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 POLL_SECONDS: Final = 0.1
-GIVE_UP_SECONDS: Final = 20.0
+GIVE_UP_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True)

@@ -77,7 +77,7 @@ def test_what_is_no_membership_change_is_refused(body: bytes) -> None:
         receive(Esp(KEY), body, delivery(body))
 
 
-def test_only_the_last_two_hundred_are_kept() -> None:
+def test_the_last_two_hundred_are_reported() -> None:
     esp = Esp(KEY)
     for number in range(210):
         receive(esp, change(), delivery(change(), identifier=f"flip_{number}"))
