@@ -35,7 +35,7 @@ synth: $(STAMP) ## Write the CloudFormation templates to cdk.out/, without an AW
 	$(BIN)/python -m infra.app
 
 bench: $(STAMP) ## Run the benchmarks, print a table and write bench.json
-	$(BIN)/pytest -q -s tests/bench
+	$(BIN)/python -m tests.bench
 
 lint: $(STAMP) ## Check style
 	$(BIN)/ruff check
