@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from infra.local import assembly, deployment, environments, front
+from infra.local import assembly, clock, deployment, environments, front
 from infra.local.ministack import MiniStack
 from infra.local.system import CREDENTIALS, REGION, System, client_of
 from mailtailor.errors import MailtailorError
@@ -66,6 +66,8 @@ def running(*, port: int, demo: bool, phases: Phases, states: Path = environment
         stack.enter_context(front.serving(door, listening))
         ministack = MiniStack(states / (f"{port}-demo" if demo else f"{port}"))
         stack.callback(ministack.stop)
+        if demo and _is_stale(ministack.state_dir):
+            ministack.forget()
         with _alone():
             templates = _prepare(phases)
             parameters = {
@@ -165,6 +167,13 @@ def _deployed(
             demo=demo,
         )
         return _with_keys(system)
+
+
+def _is_stale(state_dir: Path) -> bool:
+    """Return whether the demonstration's last order, which is to be now, is long ago, or time was moved."""
+    from infra.local.demo.seed import is_stale  # noqa: PLC0415 - only the demonstration pays for loading itself
+
+    return is_stale(state_dir, clock.now(state_dir / "clock"))
 
 
 def _deploy(ministack: MiniStack, templates: Path, parameters: Mapping[str, str], tell: Tell) -> dict[str, str]:
