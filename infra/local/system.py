@@ -69,8 +69,11 @@ class System:
         BadInput
             If `milliseconds` is negative.
         """
+        functions, segment_clock = self.client("lambda"), self.outputs["SegmentClockFunction"]
+        # A sweep goes on where the one before stopped; without one before, it would not look back over the leap.
+        clock.sweep(functions, segment_clock)
         clock.move(self.clock_file, milliseconds)
-        clock.sweep(self.client("lambda"), self.outputs["SegmentClockFunction"])
+        clock.sweep(functions, segment_clock)
 
 
 @cache
