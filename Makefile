@@ -19,7 +19,7 @@ STAMP := .venv/ready-$(FINGERPRINT)
 UV := UV_NO_PROGRESS=1 $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help run test synth bench lint types format lock clean setup python
+.PHONY: help run test synth bench lint types format lock dynamodb clean setup python
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ lock: $(STAMP) ## Resolve every lock again, with hashes
 		-c layers/runtime/requirements.txt -c layers/archive/requirements.txt -o requirements/dev.txt >/dev/null
 	echo "The locks are new. Review them with: git diff --stat"
 
+dynamodb: ## Fetch Amazon's own DynamoDB engine for the store tests, which leave it out otherwise (needs Java and Maven)
+	mvn --quiet --batch-mode --file tests/integration/dynamodb_local/pom.xml dependency:copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/.local/dynamodb-local -DincludeScope=runtime
+
 clean: ## Remove everything that was built, imported or cached
 	rm -rf .venv .build .local cdk.out bench.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -76,4 +80,4 @@ $(STAMP): | python
 	touch $@
 
 .DEFAULT:
-	$(error There is no target "$@". The targets are: run test synth bench lint types format lock clean help)
+	$(error There is no target "$@". The targets are: run test synth bench lint types format lock dynamodb clean help)

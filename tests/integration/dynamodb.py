@@ -28,7 +28,7 @@ def why_not_local() -> str:
     if shutil.which("java") is None:
         return "DynamoDB Local needs Java, which is not on this machine"
     if not list(JARS.glob("DynamoDBLocal-*.jar")):
-        return "DynamoDB Local is not here; `make dynamodb-local` fetches it where Maven is"
+        return "DynamoDB Local is not here; `make dynamodb` fetches it where Maven is"
     return ""
 
 
