@@ -69,6 +69,7 @@ def routes_of(demonstration: Demonstration) -> list[BaseRoute]:
         Route("/inbox/{number}/block/{campaign}", pages.block, methods=["GET"]),
         Route("/inbox/{number}/clicked", pages.clicked, methods=["POST"]),
         Route("/shop", pages.shelves, methods=["GET"]),
+        Route("/shop/offers/{offer}", pages.shelves, methods=["GET"]),
         Route("/shop/{product_id}", pages.product, methods=["GET"]),
         Route("/shop/{product_id}", pages.act, methods=["POST"]),
     ]

@@ -141,18 +141,19 @@ def seed(
 def catalog(sample: Sample, base_url: str) -> dict[str, Any]:
     """Return the catalog document that content blocks are filled from."""
     return {
+        "shop_url": f"{base_url}/shop",
         "products": [
             {
                 "id": product.id,
                 "name": product.name,
                 "price": product.price,
                 "currency": CURRENCY,
-                "url": f"{base_url}/shop/{product.id}",
+                "url": f"/{product.id}",
                 "category": product.category,
                 "rank": product.rank,
             }
             for product in sample.products.values()
-        ]
+        ],
     }
 
 

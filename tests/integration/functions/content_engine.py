@@ -119,7 +119,7 @@ def engine(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[Engine]:
         patch.setattr(dynamic_content, "dependencies", cache(content.connect))
         patch.setattr(dynamic_content, "renderers", cache(content.load_renderers))
         running = Engine(s3, ProfileTable(client=dynamodb, table="profiles"), SegmentEngine(definitions.segments()))
-        running.put_catalog(json.dumps({"products": PRODUCTS}).encode())
+        running.put_catalog(json.dumps({"shop_url": "https://shop.example", "products": PRODUCTS}).encode())
         yield running
     _forget()
 

@@ -24,7 +24,8 @@ CATALOG = Catalog(
         Product("B2", "Regency Cakestand 3 Tier", Decimal("12.75"), "GBP", "https://shop.example/B2", "Kitchen", 2),
         Product("C3", "Jumbo Bag <Red> Retrospot", Decimal("2.08"), "GBP", "https://shop.example/C3", "Bags", 3),
         Product("D4", "Heart of Wicker", Decimal("1.65"), "GBP", "https://shop.example/D4", "Home", 4),
-    ]
+    ],
+    shop_url="https://shop.example",
 )
 SHELF = Shelf(CATALOG, OFFERS)
 ANNA = RecipientView(
@@ -86,6 +87,12 @@ def test_without_a_name_and_without_a_catalog_there_is_still_a_greeting() -> Non
 
     assert served.variant == "greeting"
     assert "Hello there" in served.body
+
+
+def test_an_offer_in_a_shop_that_the_catalog_does_not_name_is_not_shown() -> None:
+    served = hero(replace(ANNA, segments=frozenset({"high_engagement"})), shelf=Shelf(Catalog(), OFFERS))
+
+    assert (served.variant, served.skipped[-1]) == ("greeting", Skipped("offer", "offer"))
 
 
 def test_nobody_is_shown_what_they_just_bought() -> None:

@@ -46,9 +46,12 @@ class Catalog:
     ----------
     products
         In any order; of two with one id the first counts.
+    shop_url
+        The shop's address, which paths of products and offers follow; may be empty.
     """
 
-    def __init__(self, products: Iterable[Product] = ()) -> None:
+    def __init__(self, products: Iterable[Product] = (), *, shop_url: str = "") -> None:
+        self.shop_url = shop_url
         self._by_id: dict[str, Product] = {}
         for product in products:
             self._by_id.setdefault(product.id, product)
@@ -80,7 +83,7 @@ class ParsedCatalog:
 
 
 def parse(document: bytes) -> ParsedCatalog:
-    """Return the catalog in a JSON document `{"products": [{"id", "name", "price", "currency", "url", ...}]}`.
+    """Return the catalog in a JSON document `{"shop_url", "products": [{"id", "name", "price", "url", ...}]}`.
 
     A product without a name, a price or an http(s) address is left out and counted: one bad row must not cost a
     shop all recommendations.
@@ -91,16 +94,17 @@ def parse(document: bytes) -> ParsedCatalog:
         If the document is no such JSON.
     """
     try:
-        rows = json.loads(document, parse_float=Decimal)["products"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        content = json.loads(document, parse_float=Decimal)
+        rows, shop_url = content["products"], _text(content.get("shop_url")).rstrip("/")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadInput("The catalog is no JSON object with a list of products.") from error
     if not isinstance(rows, list):
         raise BadInput("The catalog is no JSON object with a list of products.")
-    products = [product for row in rows if (product := _product(row)) is not None]
-    return ParsedCatalog(Catalog(products), refused=len(rows) - len(products))
+    products = [product for row in rows if (product := _product(row, shop_url)) is not None]
+    return ParsedCatalog(Catalog(products, shop_url=shop_url), refused=len(rows) - len(products))
 
 
-def _product(row: Any) -> Product | None:  # noqa: ANN401 - whatever stands in the file
+def _product(row: Any, shop_url: str) -> Product | None:  # noqa: ANN401 - whatever stands in the file
     if not isinstance(row, Mapping):
         return None
     product = Product(
@@ -108,13 +112,20 @@ def _product(row: Any) -> Product | None:  # noqa: ANN401 - whatever stands in t
         name=_text(row.get("name")),
         price=_amount(row.get("price")),
         currency=_text(row.get("currency", "GBP")),
-        url=_text(row.get("url")),
+        url=in_shop(_text(row.get("url")), shop_url),
         category=_text(row.get("category")),
         rank=rank if type(rank := row.get("rank")) is int else UNRANKED,
         image_url=_text(row.get("image_url")),
     )
     complete = product.id and product.name and product.currency and product.price >= 0
     return product if complete and _leads_somewhere(product.url) else None
+
+
+def in_shop(url: str, shop_url: str) -> str:
+    """Return `url`, completed by the shop's address if it is a path; empty if there is no shop to complete it."""
+    if not url.startswith("/") or url.startswith("//"):
+        return url
+    return f"{shop_url}{url}" if shop_url else ""
 
 
 def _leads_somewhere(url: str) -> bool:

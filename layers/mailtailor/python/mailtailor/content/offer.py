@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from pydantic import AnyHttpUrl, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from mailtailor.content.block import Name
+from mailtailor.content.catalog import in_shop
 from mailtailor.instant import FOREVER, Instant, from_datetime
 from mailtailor.tracking.destination import BadDestination, check_destination
 
@@ -16,6 +17,8 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whit
 
 class Offer(BaseModel):
     """One offer: `starts <= now < ends`, for the countries and regions named, or everywhere.
+
+    `url` is an http(s) address, or a path such as `/offers/spring` in the shop that the catalog names.
 
     Countries and regions are compared with the recipient's attributes `country` and `region` without regard to
     case; name every spelling that your data has.
@@ -26,19 +29,24 @@ class Offer(BaseModel):
     name: Name
     headline: Line
     text: Line
-    url: AnyHttpUrl
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
     code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9-]{2,20}$")] | None = None
     countries: tuple[Line, ...] = ()
     regions: tuple[Line, ...] = ()
     starts: AwareDatetime | None = None
     ends: AwareDatetime | None = None
 
-    @model_validator(mode="after")
-    def _is_sound(self) -> Offer:
+    @field_validator("url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
         try:
-            check_destination(str(self.url))
+            check_destination(in_shop(url, "https://shop.example"))
         except BadDestination as error:
             raise ValueError(error.message) from error
+        return url
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Offer:
         if self.starts and self.ends and self.ends <= self.starts:
             raise ValueError("the offer ends before it starts")
         return self

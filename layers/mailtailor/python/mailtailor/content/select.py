@@ -8,7 +8,7 @@ from datetime import UTC, timedelta
 from typing import Any, Final
 
 from mailtailor.content.block import FALLBACK, PRODUCTS_SHOWN, Block, Variant
-from mailtailor.content.catalog import Catalog, Product
+from mailtailor.content.catalog import Catalog, Product, in_shop
 from mailtailor.content.offer import Offer, choose
 from mailtailor.content.render import Format, Renderer
 from mailtailor.content.sandbox import TrackLink
@@ -67,7 +67,7 @@ def serve(renderer: Renderer, form: Format, view: RecipientView, shelf: Shelf, t
     """Return the block as this recipient sees it; a variant that fails is passed over, so this never does."""
     block = renderer.block
     recommended = recommend(shelf.catalog, viewed=view.viewed, purchased=view.purchased, n=PRODUCTS_SHOWN)
-    offer = choose(shelf.offers, view.attributes, view.now)
+    offer = _in_shop(choose(shelf.offers, view.attributes, view.now), shelf.catalog)
     data = variables(view.attributes, recommended, bestsellers(shelf.catalog, view.purchased), offer)
     skipped: list[Skipped] = []
     for variant in block.variants:
@@ -79,6 +79,12 @@ def serve(renderer: Renderer, form: Format, view: RecipientView, shelf: Shelf, t
                 reason = type(error).__name__
         skipped.append(Skipped(variant.name, reason))
     return Served(FALLBACK, fallback(block, form), tuple(skipped))
+
+
+def _in_shop(offer: Offer | None, catalog: Catalog) -> Offer | None:
+    """Return the offer with its whole address, None if it has none without a shop."""
+    url = in_shop(offer.url, catalog.shop_url) if offer else ""
+    return offer.model_copy(update={"url": url}) if offer and url else None
 
 
 def fallback(block: Block, form: Format) -> str:
@@ -133,7 +139,7 @@ def product_variables(product: Product, why: Why) -> dict[str, str]:
 
 def offer_variables(offer: Offer) -> dict[str, str]:
     """Return an offer as templates see it; `code` and `ends` only if it has them."""
-    variables = {"name": offer.name, "headline": offer.headline, "text": offer.text, "url": str(offer.url)}
+    variables = {"name": offer.name, "headline": offer.headline, "text": offer.text, "url": offer.url}
     if offer.code:
         variables["code"] = offer.code
     if offer.ends:
