@@ -160,7 +160,12 @@ class _Inventor:
             type="identify",
             at=at,
             body={
-                "traits": {"firstName": first_name, "address": address},
+                # Never leaves the tracking API as it stands: it becomes a pseudonym that leads to the customer.
+                "traits": {
+                    "firstName": first_name,
+                    "email": f"{self._customer.id}@customers.example",
+                    "address": address,
+                },
                 "context": {
                     "consent": {"categoryPreferences": {"tracking": tracking, "personalization": personalization}}
                 },

@@ -65,7 +65,7 @@ def text_of(response: httpx.Response) -> str:
 
 def test_the_start_page_says_what_is_real_and_what_is_invented(browser: TestClient) -> None:
     said = text_of(browser.get("/"))
-    for words in ("Online Retail II", "10.24432/C5CG6D", "CC BY 4.0", "Chen", "Invented:", "first names, consent"):
+    for words in ("Online Retail II", "10.24432/C5CG6D", "CC BY 4.0", "Chen", "Invented:", "first names, addresses, consent"):
         assert words in said
 
 
