@@ -3,7 +3,8 @@
 The sandbox that Jinja ships guards objects, not resources, and was escaped four times through string formatting.
 So this one starts from an allow list: template syntax, filters, tests, functions. Attributes reach into dictionaries
 only, methods cannot be called, operators work on numbers only. Every pass through a loop or macro is charged to a
-budget in proportion to its size, as is every character printed, so that no template can run long or grow large.
+budget in proportion to its size, as is every character that is printed or that a filter makes, so that no template
+can run long or grow large.
 """
 
 # ruff: noqa: ANN401 - Jinja calls all of this with whatever a template holds
@@ -103,12 +104,21 @@ def _charge(context: Context, value: None, steps: int, characters: int) -> None:
         run.spend(steps, characters)
 
 
+def _charged(text: str) -> str:
+    run = _run.get()
+    if run is not None:
+        run.spend(1, len(text))
+    return text
+
+
 def _on_text(function: Callable[..., str]) -> Callable[..., str]:
-    def checked(value: Any, *args: Any, **kwargs: Any) -> str:
+    # It takes the context for the same reason: what is evaluated while compiling is charged to no run.
+    @pass_context
+    def checked(_context: Context, value: Any, *args: Any, **kwargs: Any) -> str:
         # Jinja's own filters would turn anything into text first, a list nested without end included.
         if not isinstance(value, str | int | float):
             raise SecurityError("the filter works on text only")
-        return function(str(value), *args, **kwargs)
+        return _charged(function(str(value), *args, **kwargs))
 
     return checked
 
@@ -120,13 +130,14 @@ def _truncate(value: str, length: int = 80) -> str:
     return (shortened.rsplit(" ", 1)[0] if " " in shortened else shortened) + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def _join(values: Any, separator: str = ", ") -> str:
+@pass_context
+def _join(_context: Context, values: Any, separator: str = ", ") -> str:
     if not isinstance(values, list | tuple) or not all(isinstance(value, str | int | float) for value in values):
         raise SecurityError("join works on a list of text or numbers")
     texts = [str(value) for value in values]
     if len(separator) * len(texts) + sum(map(len, texts)) > MAX_CHARACTERS:
         raise Exhausted("join makes too long a text")
-    return separator.join(texts)
+    return _charged(separator.join(texts))
 
 
 def _length(value: Any) -> int:
@@ -229,17 +240,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def _print_html(self, value: Any) -> str:
         # Markup is what a macro made: its data went through here already.
-        return self._charged(value if isinstance(value, Markup) else neutral.in_html(_printable(value)))
+        return _charged(value if isinstance(value, Markup) else neutral.in_html(_printable(value)))
 
     def _print_text(self, value: Any) -> str:
-        return self._charged(value if isinstance(value, Markup) else neutral.in_text(_printable(value)))
-
-    @staticmethod
-    def _charged(text: str) -> str:
-        run = _run.get()
-        if run is not None:
-            run.spend(1, len(text))
-        return text
+        return _charged(value if isinstance(value, Markup) else neutral.in_text(_printable(value)))
 
 
 def _printable(value: Any) -> str:
