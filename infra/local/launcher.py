@@ -152,6 +152,38 @@ def read_streams_anew() -> None:
     lambda_svc._restore_esm_positions = restore_other_positions  # noqa: SLF001
 
 
+def keep_web_pages_out() -> None:
+    """Refuse what a web page asks for.
+
+    MiniStack asks for no credentials and tells browsers that every page may call it, so any page that is open on this
+    machine could create a function, which is a program, or read the secrets. SDKs send none of what browsers add.
+    """
+    answer = app.app
+
+    async def answer_others(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own forms
+        if scope["type"] == "lifespan" or _may_ask(scope):
+            await answer(scope, receive, send)
+        elif scope["type"] == "http":
+            plain = [(b"content-type", b"text/plain")]
+            await send({"type": "http.response.start", "status": 403, "headers": plain})
+            await send({"type": "http.response.body", "body": b"The stand-in for AWS answers no web page."})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    app.app = answer_others
+
+
+def _may_ask(scope: Any) -> bool:  # noqa: ANN401 - as above
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    host = headers.get(b"host", b"").partition(b":")[0].lower()
+    if host.endswith(b".execute-api.localhost"):
+        # An API is for web pages too, but not what MiniStack answers beneath any name, such as its own reset.
+        return not scope["path"].startswith("/_")
+    # Another name that leads here is one that somebody pointed at this machine to pass for the page's own server.
+    ours = host in {b"127.0.0.1", b"localhost"} or host.endswith(b".localhost")
+    return ours and not headers.keys() & {b"origin", b"sec-fetch-site"}
+
+
 def stop_with_the_parent() -> None:
     """Stop when the process that started us is gone, however it went: its end of our standard input closes then."""
 
@@ -173,6 +205,7 @@ def main() -> None:
     take_numbers_from_parameters()
     admit_labelled_alarms()
     read_streams_anew()
+    keep_web_pages_out()
     stop_with_the_parent()
     app.main()
 
