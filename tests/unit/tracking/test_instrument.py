@@ -183,6 +183,11 @@ def test_a_merge_tag_that_would_break_the_attribute_is_refused(tag: str) -> None
         instrumented("", recipient_tag=tag)
 
 
+def test_merge_tags_whose_quotes_break_the_attribute_only_together_are_refused() -> None:
+    with pytest.raises(BadInput):
+        instrumented('<a href="https://s.example/">x</a>', recipient_tag="{{ 'r' }}", instance_tag='{{ "id" }}')
+
+
 def test_a_campaign_of_the_wrong_form_is_refused() -> None:
     with pytest.raises(BadInput):
         instrumented("<p>no links</p>", campaign="")

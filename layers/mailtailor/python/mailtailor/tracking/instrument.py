@@ -143,10 +143,9 @@ def instrument(
     Raises
     ------
     BadInput
-        If the campaign has the wrong form, or a merge tag contains both kinds of quotes or an angle bracket.
+        If the campaign has the wrong form, or the merge tags contain both kinds of quotes or an angle bracket.
     """
-    _check_merge_tag(recipient_tag)
-    _check_merge_tag(instance_tag)
+    _check_merge_tags(recipient_tag + instance_tag)
     mailing = _Mailing(campaign, keyring, open_url, click_url, now, recipient_tag, instance_tag, utm)
     links: list[Link] = []
     edits: list[_Edit] = []
@@ -270,8 +269,8 @@ def _with_instance(token: str, mailing: _Mailing) -> str:
     return f"{token}~{mailing.instance_tag}" if mailing.instance_tag else token
 
 
-def _check_merge_tag(tag: str) -> None:
-    if ('"' in tag and "'" in tag) or "<" in tag or ">" in tag:
+def _check_merge_tags(tags: str) -> None:
+    if ('"' in tags and "'" in tags) or "<" in tags or ">" in tags:
         raise BadInput(
-            "The merge tag cannot stand in an attribute.", "Use one kind of quotes in it and no angle brackets."
+            "The merge tags cannot stand in an attribute.", "Use one kind of quotes in them and no angle brackets."
         )
