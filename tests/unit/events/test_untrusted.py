@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import json
 import time as wall
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -143,3 +144,22 @@ def test_only_decimal_text_is_a_number(value: object) -> None:
 def test_any_text_is_a_time_or_a_sentence(text: str) -> None:
     with contextlib.suppress(BadField):
         assert time(text, "timestamp") is not None
+
+
+def test_names_of_fields_however_long_and_many_do_not_fill_the_memory() -> None:
+    # given
+    tracemalloc.start()
+
+    # when: one character beyond the BMP makes Python take four bytes for each
+    for number_ in range(200):
+        without_addresses({f"{number_}{'x' * 30_000}\U0001f600": 1})
+
+    # then
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["e-mail", "E" + "." * 50 + "mail", "phone" + "_" * 100])
+def test_a_field_that_holds_an_address_by_its_name_is_left_out_however_it_is_written(name: str) -> None:
+    assert without_addresses({name: "x"}) == {}

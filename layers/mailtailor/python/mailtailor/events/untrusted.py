@@ -31,6 +31,8 @@ _CONTROLS: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
 _ADDRESS: Final = re.compile(r"(?<![\w.!$'*+^`{|}~%-])[\w.!$'*+^`{|}~%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 """Characters that part a URL end an address; starting at the first of a run only keeps the time linear."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
+_MAX_NAME: Final = 100
+"""Of a longer name only so much is looked at: kept whole, senders' names would fill the memory of a warm function."""
 _PRIVATE: Final = frozenset(
     {
         *("email", "emailaddress", "emailhash", "emailsha256", "hashedemail"),
@@ -178,9 +180,13 @@ def without_addresses(value: Any) -> Any:  # noqa: ANN401 - JSON from outside is
     return value
 
 
-@lru_cache(maxsize=4_096)
 def is_private(name: str) -> bool:
     """Return whether a field of this name holds an address, a phone number or an IP address."""
+    return _is_private(name[:_MAX_NAME])
+
+
+@lru_cache(maxsize=4_096)
+def _is_private(name: str) -> bool:
     return "".join(filter(str.isalnum, name)).lower() in _PRIVATE
 
 
