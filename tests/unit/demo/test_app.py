@@ -55,7 +55,8 @@ def demonstration(system: System, answers: Answers) -> Demonstration:
 
 @pytest.fixture
 def browser(demonstration: Demonstration) -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=routes_of(demonstration)), follow_redirects=False) as client:
+    application = Starlette(routes=routes_of(demonstration))
+    with TestClient(application, base_url=demonstration.system.base_url, follow_redirects=False) as client:
         yield client
 
 
@@ -65,7 +66,14 @@ def text_of(response: httpx.Response) -> str:
 
 def test_the_start_page_says_what_is_real_and_what_is_invented(browser: TestClient) -> None:
     said = text_of(browser.get("/"))
-    for words in ("Online Retail II", "10.24432/C5CG6D", "CC BY 4.0", "Chen", "Invented:", "first names, addresses, consent"):
+    for words in (
+        "Online Retail II",
+        "10.24432/C5CG6D",
+        "CC BY 4.0",
+        "Chen",
+        "Invented:",
+        "first names, addresses, consent",
+    ):
         assert words in said
 
 
@@ -194,10 +202,39 @@ def test_the_clock_leads_back_to_our_own_pages_only(browser: TestClient) -> None
     assert response.headers["location"] == "/"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "origin": "null"},
+        {"sec-fetch-site": "same-site", "origin": "http://127.0.0.1:9000"},
+        # Safari before 16.4 says only this.
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        # A name that was pointed at this machine makes the evil page's requests those of the same site.
+        {"host": "evil.example:8095", "origin": "http://evil.example:8095"},
+        {"host": "evil.example:8095", "sec-fetch-site": "same-origin"},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("path", ["/demo/clock", "/shop/22178", "/inbox/1/clicked"])
-def test_another_sites_page_can_do_nothing_here(browser: TestClient, path: str) -> None:
-    response = browser.post(path, data={"hours": "1", "event": "ordered"}, headers={"sec-fetch-site": "cross-site"})
+def test_another_sites_page_can_do_nothing_here(browser: TestClient, path: str, headers: dict[str, str]) -> None:
+    response = browser.post(path, data={"hours": "1", "event": "ordered"}, headers=headers)
     assert response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        # Our pages name no referrer, so a form's origin is null.
+        {"sec-fetch-site": "same-origin", "origin": "null"},
+        {"origin": "http://127.0.0.1:8095"},
+        {"host": "localhost:8095", "origin": "http://localhost:8095"},
+        {},
+    ],
+    ids=str,
+)
+def test_our_own_pages_and_command_lines_can_move_the_clock(browser: TestClient, headers: dict[str, str]) -> None:
+    assert browser.post("/demo/clock", data={"hours": "1"}, headers=headers).status_code == 303
 
 
 def test_membership_changes_arrive_signed_and_appear(browser: TestClient, demonstration: Demonstration) -> None:
