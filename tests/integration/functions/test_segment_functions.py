@@ -139,13 +139,13 @@ def test_events_change_membership_and_reach_the_archive(cloud: Cloud) -> None:
 def test_a_poison_message_is_reported_alone_and_says_which_field_is_wrong(
     cloud: Cloud, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # given a message that is none, one with one bad event of two, and a good one
+    # given two messages that are none, one with one bad event of two, and a good one
     bad = {**event("product_viewed"), "occurred_at": "yesterday", "id": "bad"}
-    batch = cloud.deliver("not json", body(event("order_completed"), bad), body(consented()))
+    batch = cloud.deliver("not json", "[" * 100_000, body(event("order_completed"), bad), body(consented()))
     ids = {record["body"]: record["messageId"] for record in batch["Records"]}
     # when
     answer = event_processor.handler(batch, CONTEXT)
-    # then both poison messages are reported, and every good event counts, also the one beside the bad
+    # then the poison messages are reported, and every good event counts, also the one beside the bad
     failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     assert failed == set(ids.values()) - {ids[body_] for body_ in ids if "consent_changed" in body_}
     assert cloud.members() == {"recent_purchasers"}

@@ -42,7 +42,10 @@ def unpack(body: str) -> list[Any]:
     ValueError
         If the message is not one of ours.
     """
-    message = json.loads(body)
+    try:
+        message = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(message, Mapping) or message.get("v") != VERSION or not isinstance(message.get("events"), list):
         raise ValueError(f"not a message of events of version {VERSION}")
     return list(message["events"])
