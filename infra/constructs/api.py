@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import jsii
@@ -27,6 +27,10 @@ _ACCESS_LOG: Final = {
 }
 
 
+THROTTLE: Final = {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
+"""Requests a second on a throttled route; every SDK and provider sends again after a 429."""
+
+
 class PublicApi(Construct):
     """An HTTP API whose every route is one job."""
 
@@ -36,7 +40,7 @@ class PublicApi(Construct):
         log = logs.LogGroup(
             self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )
-        apigatewayv2.HttpStage(
+        self._stage = apigatewayv2.HttpStage(
             self,
             "Stage",
             http_api=self.api,
@@ -44,6 +48,7 @@ class PublicApi(Construct):
             auto_deploy=True,
             access_log_settings=_AccessLog(log),
         )
+        self._limits: dict[str, Mapping[str, int]] = {}
 
     @property
     def domain(self) -> str:
@@ -52,9 +57,19 @@ class PublicApi(Construct):
         return f"{self.api.api_id}.execute-api.{stack.region}.{stack.url_suffix}"
 
     def route(
-        self, path: str, methods: Sequence[apigatewayv2.HttpMethod], *, job: JobFunction, unauthenticated_because: str
+        self,
+        path: str,
+        methods: Sequence[apigatewayv2.HttpMethod],
+        *,
+        job: JobFunction,
+        unauthenticated_because: str,
+        throttled: bool = False,
     ) -> None:
-        """Send `methods` on `path` to `job`, which checks by itself who asks, as the reason says."""
+        """Send `methods` on `path` to `job`, which checks by itself who asks, as the reason says.
+
+        A job without concurrency of its own should be `throttled`, or a flood of requests that it refuses would take
+        all of the account's. Routes behind the CDN must not be: it answers for a 503, but not for a 429.
+        """
         routes = self.api.add_routes(
             path=path,
             methods=list(methods),
@@ -64,6 +79,18 @@ class PublicApi(Construct):
         )
         for route in routes:
             accept(route, "AwsSolutions-APIG4", unauthenticated_because)
+        if throttled:
+            self._throttle(path, methods, routes)
+
+    def _throttle(
+        self, path: str, methods: Sequence[apigatewayv2.HttpMethod], routes: Sequence[apigatewayv2.HttpRoute]
+    ) -> None:
+        self._limits |= {f"{method.value} {path}": THROTTLE for method in methods}
+        stage = self._stage.node.default_child
+        assert isinstance(stage, apigatewayv2.CfnStage)  # noqa: S101 - for the type checker
+        stage.route_settings = self._limits
+        # Settings can only be made for routes that exist.
+        self._stage.node.add_dependency(*routes)
 
 
 @jsii.implements(apigatewayv2.IAccessLogSettings)

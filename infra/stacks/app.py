@@ -120,6 +120,7 @@ class AppStack(Stack):
             (*POST, apigatewayv2.HttpMethod.OPTIONS),
             job=track_api,
             unauthenticated_because="The function checks the write key; Segment's SDKs put it in header or body.",
+            throttled=True,
         )
         webhook_ingest = self._add(jobs.WEBHOOK_INGEST, rights, **environment)
         api.route(
@@ -127,6 +128,7 @@ class AppStack(Stack):
             POST,
             job=webhook_ingest,
             unauthenticated_because="The function checks the provider's signature over the raw body.",
+            throttled=True,
         )
 
     def _content(self, api: PublicApi, base_url: str) -> None:

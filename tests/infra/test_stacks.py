@@ -335,6 +335,16 @@ def test_alarms_are_told_over_tls_and_kept_encrypted(everything: Template) -> No
         assert key.properties["EnableKeyRotation"] is True, str(key)
 
 
+def test_only_this_accounts_alarms_are_told(everything: Template) -> None:
+    for policy in everything.of_type("AWS::SNS::TopicPolicy"):
+        statements = policy.properties["PolicyDocument"]["Statement"]
+        admitted = [statement for statement in statements if statement["Effect"] == "Allow"]
+        assert admitted, str(policy)
+        for statement in admitted:
+            account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+            assert statement["Condition"] == account, str(policy)
+
+
 def test_the_routes_are_the_public_contract(everything: Template) -> None:
     routes = {route.properties["RouteKey"] for route in everything.of_type("AWS::ApiGatewayV2::Route")}
     assert routes == {
@@ -348,6 +358,16 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /content/{block}",
         "HEAD /content/{block}",
     }
+
+
+def test_what_anybody_can_send_without_a_signed_token_is_throttled(everything: Template) -> None:
+    # The others need no limit here: they keep concurrency of their own, and the CDN answers for them beyond it.
+    [stage] = everything.of_type("AWS::ApiGatewayV2::Stage")
+    limits = stage.properties["RouteSettings"]
+    assert limits.keys() == {"POST /v1/{call}", "OPTIONS /v1/{call}", "POST /webhooks/{source}"}
+    for limit in limits.values():
+        assert 0 < limit["ThrottlingRateLimit"] <= 1_000
+        assert 0 < limit["ThrottlingBurstLimit"] <= 2_000
 
 
 def test_the_access_log_tells_no_one_apart(everything: Template) -> None:
