@@ -70,7 +70,7 @@ def stricter(one: ConsentRecord, other: ConsentRecord) -> dict[Purpose, Consent]
     """
     result = merged(one, other)
     for purpose in one.keys() & other.keys():
-        refusals = [statement for statement in (one[purpose], other[purpose]) if not statement.granted]
-        if refusals:
-            result[purpose] = max(refusals, key=lambda statement: statement.at)
+        if not (one[purpose].granted and other[purpose].granted):
+            # As late as the grant it overrules, whose message may come again.
+            result[purpose] = Consent(granted=False, at=max(one[purpose].at, other[purpose].at))
     return result
