@@ -14,7 +14,7 @@ from mailtailor.instant import DAY, FOREVER, HOUR
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.rules import Features, Rule, compile_condition
-from mailtailor.segments.streams import Streams
+from mailtailor.segments.streams import Occurrences, Streams
 from mailtailor.segments.verdict import Verdict
 from mailtailor.tracking.tokens import MailingToken, Purpose, RecipientToken
 
@@ -116,6 +116,19 @@ def test_a_share_turns_true_by_time_when_an_unopened_mail_leaves_the_window() ->
     assert rule(streams, NOW + DAY) == Verdict(truth=False, valid_until=NOW + 10 * DAY)
     assert rule(streams, NOW + 10 * DAY) == Verdict(truth=True, valid_until=NOW + 11 * DAY)
     assert rule(streams, NOW + 11 * DAY) == Verdict(truth=False, valid_until=FOREVER)
+
+
+def test_a_stream_that_only_newer_functions_know_is_united_whole() -> None:
+    # given
+    engine, _ = engine_of({"event": "view", "within": "1d"})
+    newer, _ = engine_of({"event": "buy", "at_least": 3, "within": "1d"})
+    ours = history(newer, *[("buy", NOW + n, {}) for n in range(3)])
+    ((feature, stream),) = ours.items()
+    assert isinstance(stream, Occurrences)
+    # when
+    engine.unite(ours, {feature: Occurrences([(NOW + 3, 99)])})
+    # then
+    assert [at for at, _ in stream.entries] == [NOW + 1, NOW + 2, NOW + 3]
 
 
 # An oracle: the same conditions, counted over the whole history without streams, pruning or verdicts.

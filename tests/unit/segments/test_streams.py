@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtailor.segments.streams import Messages, Occurrences, Recents, Streams, decode, encode, id_hash
+from mailtailor.segments.streams import MAX_MESSAGES, Messages, Occurrences, Recents, Streams, decode, encode, id_hash
 
 instants = st.integers(min_value=1, max_value=1 << 45)
 ids = st.integers(min_value=0, max_value=(1 << 48) - 1)
@@ -48,6 +48,23 @@ def test_a_message_opened_before_its_delivery_is_known_counts_when_the_delivery_
     stream.add(1, opened=30)
     # then
     assert stream.entries == {1: (10, 20)}
+
+
+def test_of_endless_messages_those_delivered_last_are_kept() -> None:
+    # given
+    stream = Messages()
+    stream.add(0, delivered=1)
+    # when opens of nothing that was delivered never end
+    for message in range(1, 2 * MAX_MESSAGES):
+        stream.add(message, opened=message)
+    # then
+    assert len(stream.entries) == MAX_MESSAGES
+    assert stream.entries[0] == (1, 0)
+    # when deliveries never end
+    for message in range(2 * MAX_MESSAGES, 3 * MAX_MESSAGES + 1):
+        stream.add(message, delivered=message)
+    # then
+    assert min(stream.entries) == 2 * MAX_MESSAGES + 1
 
 
 def test_messages_are_forgotten_only_when_nothing_about_them_is_recent() -> None:

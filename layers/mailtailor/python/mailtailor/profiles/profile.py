@@ -74,6 +74,11 @@ class Profile:
     due_at: Instant | None = None
     merged_into: str | None = None
 
+    @property
+    def blank(self) -> bool:
+        """Whether this is a stranger of whom nothing is known: no trace is kept of what consent did not admit."""
+        return not (self.version or self.attributes or self.consent or self.identities or self.streams)
+
     def attribute(self, name: str) -> JsonValue:
         """Return the value of an attribute, None if unknown."""
         attribute = self.attributes.get(name)

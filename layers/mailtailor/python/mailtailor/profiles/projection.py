@@ -6,14 +6,21 @@ consent for it is dropped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from mailtailor.consent.policy import Purpose, allows, may_record, stated, stricter
 from mailtailor.events.event import Event
 from mailtailor.instant import FOREVER, Instant
 from mailtailor.profiles.profile import Attribute, Flip, Profile
 from mailtailor.segments.engine import NOT_A_MEMBER, Engine, Membership
+
+MAX_ATTRIBUTES: Final = 100
+MAX_ATTRIBUTE_BYTES: Final = 8_192
+MAX_IDENTITIES: Final = 100
+"""Without bounds a sender could fill a profile up to DynamoDB's 400 KB, and then not even an exit could be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,8 @@ class Applied:
     """Events that the profile's consent admits; they belong in the archive."""
     refused: int
     """Events dropped for want of consent."""
+    dropped: int
+    """Attributes dropped for want of room."""
     flips: tuple[Flip, ...]
 
 
@@ -48,9 +57,10 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
             at=event.occurred_at,
             properties=event.properties,
         )
+    dropped = _make_room(profile) if any(event.attributes for event in accepted) else 0
     changed_consent = consented != allows(profile.consent, Purpose.PERSONALIZATION)
     reason = "consent" if changed_consent else f"event:{accepted[-1].id}" if accepted else "time"
-    return Applied(tuple(accepted), refused, evaluate(profile, engine=engine, now=now, reason=reason))
+    return Applied(tuple(accepted), refused, dropped, evaluate(profile, engine=engine, now=now, reason=reason))
 
 
 def evaluate(profile: Profile, *, engine: Engine, now: Instant, reason: str) -> tuple[Flip, ...]:
@@ -113,8 +123,9 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     """
     for name, theirs in loser.attributes.items():
         _state(winner, name, theirs)
+    _make_room(winner)
     winner.consent = stricter(winner.consent, loser.consent)
-    winner.identities |= loser.identities | {loser.id}
+    know(winner, loser.identities | {loser.id})
     winner.epoch = max(winner.epoch, loser.epoch)
     engine.unite(winner.streams, loser.streams)
     exits = tuple(
@@ -124,6 +135,30 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     )
     pointer = Profile(id=loser.id, version=loser.version, epoch=loser.epoch, merged_into=winner.id, as_of=now)
     return Merged(pointer, exits)
+
+
+def know(profile: Profile, identities: Iterable[str]) -> None:
+    """Remember that `identities` lead to this profile.
+
+    Of more than `MAX_IDENTITIES` the profile keeps the first, which only saves asking for their pointers again.
+    """
+    new = sorted(set(identities) - profile.identities)
+    profile.identities |= set(new[: max(0, MAX_IDENTITIES - len(profile.identities))])
+
+
+def _make_room(profile: Profile) -> int:
+    """Keep the attributes stated last, as many as there is room for; return how many were dropped."""
+    kept: dict[str, Attribute] = {}
+    room = MAX_ATTRIBUTE_BYTES
+    for name, known in sorted(profile.attributes.items(), key=lambda entry: (entry[1].at, entry[0]), reverse=True):
+        size = len(name) + len(json.dumps(known.value))
+        if size <= room and len(kept) < MAX_ATTRIBUTES:
+            kept[name] = known
+            room -= size
+    dropped = len(profile.attributes) - len(kept)
+    if dropped:
+        profile.attributes = kept
+    return dropped
 
 
 def _state(profile: Profile, name: str, stated: Attribute) -> None:

@@ -129,7 +129,9 @@ class Engine:
         for feature, theirs in other.items():
             match streams.setdefault(feature, type(theirs)()), theirs:
                 case Occurrences() as ours, Occurrences():
-                    ours.unite(theirs, keep=self._kept.get(feature, len(theirs.entries)))
+                    # Of a stream that a newer function collects, nothing is known but that all of it may be needed.
+                    known = max(len(ours.entries), len(theirs.entries))
+                    ours.unite(theirs, keep=self._kept.get(feature, known))
                 case Messages() as ours, Messages():
                     ours.unite(theirs)
                 case Recents() as ours, Recents():

@@ -21,6 +21,8 @@ from typing import Final
 from mailtailor.instant import Instant
 
 VERSION: Final = 1
+MAX_MESSAGES: Final = 1_000
+"""Two mails a day for as long as we remember. A sender of endless opens must not fill a profile until it is stuck."""
 ID_BYTES: Final = 6
 """48 bits: among the at most few hundred entries of a stream, two ids collide once in billions of profiles."""
 
@@ -67,6 +69,13 @@ class Messages:
         """Note a delivery or an open; of repeats the first counts."""
         known_delivered, known_opened = self.entries.get(message, (0, 0))
         self.entries[message] = (_first(known_delivered, delivered), _first(known_opened, opened))
+        if len(self.entries) > MAX_MESSAGES:
+            # Opens of nothing that was delivered go first, for no share counts them.
+            del self.entries[min(self.entries, key=self._worth)]
+
+    def _worth(self, message: int) -> tuple[bool, Instant, int]:
+        delivered, opened = self.entries[message]
+        return bool(delivered), max(delivered, opened), message
 
     def unite(self, other: Messages) -> None:
         """Add all messages of `other`."""
