@@ -94,6 +94,31 @@ def test_a_write_that_would_change_nothing_is_left_out(table: ProfileTable) -> N
     assert table.load([ANNA])[ANNA].profile.version == 1
 
 
+@pytest.mark.parametrize("number", [100.0, 2.5, 0.1, -0.0, 1e-7, 1e16, 1e100, -1.5e-100, 2**63, 12345678.9012])
+def test_no_number_makes_every_event_a_write(table: ProfileTable, number: float) -> None:
+    # given
+    profile = Profile(ANNA, attributes={"spent": Attribute(number, 5), "all": Attribute([number], 5)})
+    table.save(Loaded(profile, None), [])
+    # when the same is stated again, and when nothing is
+    again, silent = table.load([ANNA])[ANNA], table.load([ANNA])[ANNA]
+    assert float(str(again.profile.attribute("spent"))) == number
+    again.profile.attributes = profile.attributes
+    # then
+    assert table.save(again, []) is False
+    assert table.save(silent, []) is False
+
+
+def test_a_large_profile_is_told(table: ProfileTable, caplog: pytest.LogCaptureFixture) -> None:
+    # when
+    table.save(Loaded(Profile(ANNA, attributes={"about": Attribute("x" * 3_000, 5)}), None), [])
+    # then
+    assert caplog.records == []
+    # when
+    table.save(Loaded(Profile(BOB, attributes={"about": Attribute("x" * 4_100, 5)}), None), [])
+    # then
+    assert [record.__dict__["profile_id"] for record in caplog.records] == [BOB]
+
+
 def test_a_pointer_is_followed_when_read(table: ProfileTable) -> None:
     # given
     table.save(Loaded(full_profile(), None), [])

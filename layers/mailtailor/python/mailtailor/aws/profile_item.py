@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -106,6 +107,28 @@ def same_content(item: Item, stored: Mapping[str, Any]) -> bool:
     return _content(item) == _content(stored)
 
 
+def size(item: Mapping[str, Any]) -> int:
+    """Return about how many bytes DynamoDB counts for an item: its names, texts and bytes, a little for the rest."""
+    return sum(len(name) + _size(value) for name, value in item.items())
+
+
+def _size(value: Item) -> int:
+    ((kind, content),) = value.items()
+    match kind:
+        case "S" | "B":
+            return len(content.encode() if kind == "S" else content)
+        case "SS":
+            return sum(map(len, content))
+        case "N":
+            return len(content) // 2 + 2
+        case "L":
+            return 3 + sum(1 + _size(one) for one in content)
+        case "M":
+            return 3 + sum(1 + len(name) + _size(one) for name, one in content.items())
+        case _:
+            return 1
+
+
 def _content(item: Mapping[str, Any]) -> dict[str, Any]:
     content = {name: value for name, value in item.items() if name not in _UNCOUNTED}
     if "identities" in content:
@@ -114,7 +137,8 @@ def _content(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: float) -> Item:
-    return {"N": str(value)}
+    # As DynamoDB gives it back: another notation would look like a change, and be written again and again.
+    return {"N": str(value) if isinstance(value, int) else format(Decimal(str(value or 0)).normalize(), "f")}
 
 
 def _int(item: Mapping[str, Any], name: str) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from mailtailor.aws.profile_item import decode, encode, same_content
+from mailtailor.aws.observability import count, logger
+from mailtailor.aws.profile_item import decode, encode, same_content, size
 from mailtailor.profiles.profile import Flip, Profile
 from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded
@@ -21,6 +23,15 @@ MAX_KEYS: Final = 100
 """DynamoDB's limit of keys in one BatchGetItem."""
 MAX_ATTEMPTS: Final = 6
 MAX_HOPS: Final = 4
+
+
+LARGE: Final = 4_096
+"""Bytes; a profile of a usual recipient is under 1 KB, and each further one makes each event dearer."""
+
+
+def pause_after_conflict(attempt: int) -> None:
+    """Wait a random time, longer with each attempt: those who write one profile at once must not stay in step."""
+    time.sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))  # noqa: S311 - no secret
 
 
 class Throttled(Exception):
@@ -82,6 +93,9 @@ class ProfileTable:
         item = encode(prepared.profile, flips)
         if not merged and prepared.stored is not None and not flips and same_content(item, prepared.stored):
             return False
+        if (bytes_ := size(item)) > LARGE:
+            logger.warning("A profile is large.", profile_id=prepared.profile.id, bytes=bytes_)
+            count("LargeProfiles")
         puts = [self._put(item, prepared.profile.version)]
         puts += [self._put(encode(one.pointer, one.exits), one.pointer.version) for one in merged]
         try:
