@@ -36,6 +36,11 @@ class Clock:
     def wake(self, by_delay: Mapping[int, list[str]]) -> None:
         self.sent += [(delay, one) for delay, ids in by_delay.items() for one in ids]
 
+    def full(self, by_delay: Mapping[int, list[str]]) -> None:
+        if self.sent:
+            raise ConnectionError
+        self.sent += [(delay, one) for delay, ids in by_delay.items() for one in ids]
+
     def sweep(self, now: int) -> list[tuple[int, str]]:
         self.sent = []
         index = DueIndexTable(client=self.client, table="profiles")
@@ -75,6 +80,30 @@ def test_nobody_is_left_out_after_an_outage_of_days(clock: Clock) -> None:
     sent = clock.sweep(NOW + 3 * DAY)
     # then
     assert sent == [(0, one) for one in everybody]
+
+
+def test_who_was_left_over_by_an_outage_of_hours_is_found_once_an_hour(clock: Clock) -> None:
+    # given somebody whose wake-ups were all lost for five hours
+    anna = clock.arm(1, NOW + 30 * SECOND)
+    clock.sweep(NOW + 5 * HOUR)
+    # when, then
+    assert clock.sweep(NOW + 5 * HOUR + 1 * MINUTE) == []
+    clock.sweep(NOW + 5 * HOUR + 57 * MINUTE)
+    assert clock.sweep(NOW + 5 * HOUR + 59 * MINUTE) == [(0, anna)]
+
+
+def test_those_who_are_late_make_nobody_else_late(clock: Clock) -> None:
+    # given somebody late, somebody due, and a queue that takes no more than one
+    clock.sweep(NOW - 5 * MINUTE)
+    clock.arm(1, NOW - 4 * MINUTE)
+    clock.sweep(NOW - MINUTE)
+    due = clock.arm(2, NOW + 90 * SECOND)
+    clock.wake = clock.full  # type: ignore[method-assign]
+    # when
+    with pytest.raises(ConnectionError):
+        clock.sweep(NOW)
+    # then
+    assert clock.sent == [(90, due)]
 
 
 def test_a_clock_that_jumps_back_does_not_move_the_cursor_back(clock: Clock) -> None:

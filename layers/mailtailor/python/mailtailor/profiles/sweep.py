@@ -11,13 +11,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
-from mailtailor.instant import HOUR, MINUTE, SECOND, Instant
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant
 
 LOOK_AHEAD: Final = 2 * MINUTE
 """Twice the clock's interval: one sweep that fails or comes late makes no wake-up late."""
 STRAGGLER_AGE: Final = 2 * MINUTE
 """A profile this long overdue is no longer merely waiting in the queue."""
 STRAGGLER_REACH: Final = HOUR
+DEEP_REACH: Final = DAY
+"""Once an hour, for those whose wake-ups all failed while something was down for longer."""
 
 Wake = Callable[[Mapping[int, list[str]]], None]
 
@@ -47,13 +49,16 @@ def sweep(*, index: DueIndex, cursor: Cursor, wake: Wake, now: Instant) -> int:
     end = now + LOOK_AHEAD
     swept = cursor.read()
     start = min(end, swept if swept is not None else now - STRAGGLER_REACH)
-    sent = _send(index, wake, now - STRAGGLER_REACH, min(start, now - STRAGGLER_AGE), now)
+    overdue = min(start, now - STRAGGLER_AGE)
+    reach = DEEP_REACH if start // HOUR < end // HOUR else STRAGGLER_REACH
+    sent = 0
     while start < end:
         until = min(end, (start // HOUR + 1) * HOUR)
         sent += _send(index, wake, start, until, now)
         cursor.advance(until)
         start = until
-    return sent
+    # Last, so that those who are late already make nobody else late, however many they are.
+    return sent + _send(index, wake, now - reach, overdue, now)
 
 
 def _send(index: DueIndex, wake: Wake, start: Instant, end: Instant, now: Instant) -> int:
