@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,7 +12,7 @@ from mailtailor.aws.batches import Failures, PoisonMessage
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
 from mailtailor.aws.observability import count, logger, metrics
-from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
@@ -22,7 +22,7 @@ from mailtailor.profiles.processing import Processor
 from mailtailor.segments.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
@@ -60,11 +60,15 @@ def connect() -> Dependencies:
         archive=archive,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
+        pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs)
 
 
 dependencies = prepared(connect)
+
+RESERVE: Final = 15_000
+"""Milliseconds in which what has been begun is finished, before Lambda ends the function."""
 
 _EVENT = TypeAdapter(Event)
 
@@ -85,7 +89,9 @@ def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
     return events, poison
 
 
-def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any]:
+def process(
+    records: list[dict[str, Any]], given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Apply the events of a batch of messages; only messages that failed come again."""
     failures = Failures(records, client=given.sqs)
     batch: dict[str, list[Event]] = {}
@@ -95,11 +101,12 @@ def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any
             failures.add(record["messageId"], poison)
         if events:
             batch[record["messageId"]] = events
-    outcome = given.processor.events(batch)
+    outcome = given.processor.events(batch, out_of_time=out_of_time)
     for message_id, error in outcome.failed.items():
         failures.add(message_id, error)
     count("EventsAccepted", outcome.accepted)
     count("EventsWithoutConsent", outcome.refused)
+    count("AttributesDropped", outcome.dropped)
     count("Flips", outcome.flips)
     count("WriteConflicts", outcome.conflicts)
     count("IdentityConflicts", outcome.identity_conflicts)
@@ -108,6 +115,10 @@ def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process a batch from the events queue."""
-    return process(event["Records"], dependencies())
+
+    def out_of_time() -> bool:
+        return context.get_remaining_time_in_millis() < RESERVE
+
+    return process(event["Records"], dependencies(), out_of_time=out_of_time)

@@ -10,7 +10,7 @@ from mailtailor.aws.batches import PoisonMessage, Record, process_each
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
 from mailtailor.aws.observability import count, logger, metrics
-from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
@@ -48,6 +48,7 @@ def connect() -> Dependencies:
         engine=Engine(definitions.segments()),
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
+        pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs)
 

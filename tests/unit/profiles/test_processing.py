@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailtailor.aws.profile_item import encode
+from mailtailor.aws.profile_item import encode, size
+from mailtailor.consent.policy import Purpose
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
 from mailtailor.profiles.processing import Processor, WakeUpProcessor
+from mailtailor.profiles.projection import MAX_IDENTITIES
+from mailtailor.profiles.store import Conflict
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
 from tests.unit.profiles.memory_store import MemoryStore
@@ -44,12 +47,12 @@ SEGMENTS = [
 class World:
     """A processor with everything around it in memory."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, segments: Iterable[SegmentDefinition] = ()) -> None:
         self.now = NOW
         self.store = store or MemoryStore()
         self.archived: list[Event] = []
         self.woken: list[tuple[int, str]] = []
-        self.engine = Engine(SEGMENTS)
+        self.engine = Engine(segments or SEGMENTS)
         self.processor = self.fresh()
         self.waker = WakeUpProcessor(store=self.store, engine=self.engine, wake=self.wake, clock=lambda: self.now)
 
@@ -116,7 +119,7 @@ def test_behaviour_without_consent_leaves_no_trace() -> None:
     # when
     world.process(event("product_viewed"), event("email_opened", properties={"campaign": "m"}))
     # then
-    assert world.store.profile(ANNA).streams == {}
+    assert world.store.items == {}
     assert world.archived == []
 
 
@@ -147,11 +150,11 @@ def test_the_exit_by_time_is_pushed_at_its_instant_and_names_it() -> None:
     # given
     world = World()
     world.process(consented(), event("order_completed"))
-    # when a wake-up comes too early
-    world.now = NOW + 7 * DAY - MINUTE
+    # when a wake-up comes a little early, as clocks differ
+    world.now = NOW + 7 * DAY - 20
     world.waker.wake_ups([ANNA])
     # then it is sent again for the right second
-    assert world.woken[-1] == (60, ANNA)
+    assert world.woken == [(1, ANNA)]
     assert world.members() == {"recent_purchasers"}
     # when it comes, a little late
     world.now = NOW + 7 * DAY + 300
@@ -176,6 +179,36 @@ def test_a_wake_up_due_within_minutes_is_sent_by_the_writer() -> None:
     world = World()
     # when the view is nearly two days old
     world.process(consented(at=NOW - 3 * DAY), event("product_viewed", at=NOW - 2 * DAY + 90 * SECOND))
+    # then
+    assert world.woken == [(90, ANNA)]
+
+
+def test_repeated_wake_ups_die_out_however_soon_the_next_instant_is() -> None:
+    # given a segment that ends in a minute and another that ends in two
+    world = World(segments=[segment(f"m{n}", {"event": "product_viewed", "within": f"{n}m"}) for n in (1, 2)])
+    world.process(consented(), event("product_viewed"))
+    assert world.woken == [(60, ANNA)]
+    # when the wake-up of the first comes five times
+    world.now += MINUTE
+    for _ in range(5):
+        world.waker.wake_ups([ANNA])
+    # then the second is armed once
+    assert world.woken[1:] == [(60, ANNA)]
+
+
+def test_a_wake_up_is_sent_also_if_the_answer_to_the_write_was_lost() -> None:
+    # given a client that repeats a write which had succeeded, and meets its own condition
+    world = World()
+    world.process(consented(at=NOW - 3 * DAY))
+    lost = iter([ANNA])
+
+    def lose(operation: str) -> None:
+        if operation == "saved" and (one := next(lost, None)):
+            raise Conflict(one)
+
+    world.store.before = lose
+    # when
+    world.process(event("product_viewed", at=NOW - 2 * DAY + 90 * SECOND))
     # then
     assert world.woken == [(90, ANNA)]
 
@@ -243,6 +276,132 @@ def test_an_address_that_belongs_to_another_person_stays_there() -> None:
     assert outcome.identity_conflicts == 1
     assert world.store.profile(MAIL).merged_into == ANNA
     assert world.store.profile(OTHER).identities == frozenset()
+
+
+def test_a_refusal_that_a_merge_made_stay_is_not_undone_by_a_repeated_grant() -> None:
+    # given a browser that refused, and later a person who granted
+    world = World()
+    anonymous = identities(("anonymous_id", BROWSER))
+    world.process(event("consent_changed", id="no", at=NOW - HOUR, consent={"tracking": False}, identities=anonymous))
+    grant = event("consent_changed", id="yes", consent={"tracking": True}, identities=identities(("user_id", ANNA)))
+    world.process(grant)
+    # when they turn out to be one, and the grant's message comes again
+    world.process(event("identified", identities=identities(("user_id", ANNA), ("anonymous_id", BROWSER))))
+    world.process(grant)
+    # then
+    assert not world.store.profile(ANNA).consent[Purpose.TRACKING].granted
+    # when the person grants anew
+    world.process(event("consent_changed", id="new", at=NOW + 1, consent={"tracking": True}))
+    # then
+    assert world.store.profile(ANNA).consent[Purpose.TRACKING].granted
+
+
+def test_pointers_in_a_circle_fail_alone() -> None:
+    # given
+    world = World()
+    world.store.point(BROWSER, to=MAIL)
+    world.store.point(MAIL, to=BROWSER)
+    # when
+    outcome = world.processor.events(
+        {"bad": [event("product_viewed", profile_id=BROWSER)], "good": [consented(), event("product_viewed")]}
+    )
+    # then
+    assert set(outcome.failed) == {"bad"}
+    assert world.members() == {"browse_abandoners"}
+
+
+def test_a_weaker_profile_that_cannot_be_read_is_not_merged_as_if_it_were_empty() -> None:
+    # given
+    world = World()
+    world.process(consented(profile_id=BROWSER))
+    world.store.items[BROWSER]["streams"] = {"B": b"\x63broken"}
+    # when
+    known = identities(("user_id", ANNA), ("anonymous_id", BROWSER))
+    failed = world.process(event("identified", identities=known))
+    # then
+    assert isinstance(failed["message-0"], ValueError)
+    assert "merged_into" not in world.store.items[BROWSER]
+
+
+def test_more_browsers_than_one_transaction_takes_become_part_of_a_person() -> None:
+    # given
+    world = World()
+    browsers = [f"{n:022d}" for n in range(130)]
+    alone = [
+        consented(id=f"c{n}", identities=identities(("anonymous_id", one)), at=NOW - DAY)
+        for n, one in enumerate(browsers)
+    ]
+    assert world.process(*alone, *[one.model_copy(update={"id": f"again-{one.id}"}) for one in alone]) == {}
+    # when all of them sign in within one batch
+    joined = [
+        event("product_viewed", id=f"v{n}", identities=identities(("user_id", ANNA), ("anonymous_id", one)))
+        for n, one in enumerate(browsers)
+    ]
+    writes = world.store.writes
+    failed = world.process(*joined)
+    # then
+    assert failed == {}
+    assert {world.store.profile(one).merged_into for one in browsers} == {ANNA}
+    assert world.members() == {"browse_abandoners"}
+    assert world.store.writes == writes + 130 + 3
+
+
+def test_no_sender_can_fill_a_profile_until_it_cannot_be_written() -> None:
+    # given a sender of ever new attributes, browsers and messages
+    world = World(segments=[segment("engaged", {"opened_share": 0.7, "within": "30d"})])
+    world.process(consented())
+    # when
+    outcome = world.processor.events(
+        {
+            f"m{n}": [
+                event(
+                    "identified",
+                    id=f"i{n}",
+                    at=NOW - 1_200 + n,
+                    identities=identities(("user_id", ANNA), ("anonymous_id", f"{n:022d}")),
+                    attributes={f"a{n}": "x" * 200},
+                ),
+                event("email_opened", id=f"o{n}", properties={"campaign": "c", "instance": str(n)}),
+            ]
+            for n in range(1_200)
+        }
+    )
+    # then what was stated last is kept
+    profile = world.store.profile(ANNA)
+    assert outcome.failed == {}
+    assert profile.attribute("a1199") == "x" * 200
+    assert outcome.dropped == 1_200 - len(profile.attributes)
+    # and every browser leads here, also those that the profile does not list
+    assert len(profile.identities) == MAX_IDENTITIES
+    assert world.store.profile(f"{1_199:022d}").merged_into == ANNA
+    assert size(world.store.items[ANNA]) < 30_000
+
+
+def test_the_order_of_statements_does_not_decide_which_attributes_are_kept() -> None:
+    # given more attributes than there is room for
+    stated = [event("identified", id=f"i{n}", at=NOW - n, attributes={f"a{n}": n}) for n in range(150)]
+    kept = []
+    for arriving in (stated, stated[::-1]):
+        # when
+        world = World()
+        for one in arriving:
+            world.process(one)
+        kept.append(world.store.profile(ANNA).attributes)
+    # then
+    assert kept[0] == kept[1]
+    assert set(kept[0]) == {f"a{n}" for n in range(100)}
+
+
+def test_what_there_is_no_time_for_fails_and_what_is_done_does_not() -> None:
+    # given more profiles than are processed at once, and time for the first of them
+    world = World()
+    batch = {f"m{n}": [consented(profile_id=f"{n:022d}")] for n in range(150)}
+    asked = iter([False, True])
+    # when
+    outcome = world.processor.events(batch, out_of_time=lambda: next(asked))
+    # then
+    assert set(outcome.failed) == {f"m{n}" for n in range(100, 150)}
+    assert len(world.store.items) == 100
 
 
 class Crash(Exception):

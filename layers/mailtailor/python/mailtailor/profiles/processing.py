@@ -8,7 +8,7 @@ index finds them if they are lost. Everything is repeated for a repeated message
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from mailtailor.events.event import Event
@@ -19,7 +19,13 @@ from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
 from mailtailor.segments.engine import Engine
 
-MAX_ATTEMPTS: Final = 10
+MAX_ATTEMPTS: Final = 12
+PROFILES_AT_ONCE: Final = 100
+"""As many as one request reads; few enough that little time passes between a profile's read and its write."""
+MERGES_AT_ONCE: Final = 50
+"""Profiles that become part of another in one write, well below the 100 items of a transaction."""
+SKEW: Final = 5 * SECOND
+"""More than two machines' clocks differ."""
 MAX_HOPS: Final = 4
 """Pointers followed from one profile to another; each merge adds at most one."""
 MAX_KNOWN_POINTERS: Final = 10_000
@@ -30,8 +36,28 @@ Wake = Callable[[Mapping[int, list[str]]], None]
 """Sends wake-ups: profile ids by the seconds until they are due."""
 
 
+Pause = Callable[[int], None]
+"""Waits before a conflict's n-th repetition, counted from 0, so that those who write one profile get out of step."""
+
+
 class TooManyConflicts(Exception):
     """A profile is being written by too many at once; the message is for a later try."""
+
+
+class EndlessPointers(Exception):
+    """Pointers lead in a circle, or further than any merges make them."""
+
+
+class OutOfTime(Exception):
+    """The batch was too large for the time there is; what is left is for a later try."""
+
+
+def _at_once(_attempt: int) -> None:
+    return
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(slots=True)
@@ -42,6 +68,7 @@ class Outcome:
     """Messages to be tried again, with the reason."""
     accepted: int = 0
     refused: int = 0
+    dropped: int = 0
     flips: int = 0
     conflicts: int = 0
     identity_conflicts: int = 0
@@ -63,6 +90,8 @@ class _Pending:
     flips: tuple[Flip, ...]
     merged: tuple[Merged, ...]
     armed_before: Instant | None
+    linked: bool
+    """False if there are more profiles to merge than one write can take."""
 
 
 class Processor:
@@ -76,27 +105,49 @@ class Processor:
         Where accepted events and near wake-ups go.
     clock
         Tells the current instant.
+    pause
+        Waits after a conflict.
     """
 
     def __init__(
-        self, *, store: ProfileStore, engine: Engine, archive: Archive, wake: Wake, clock: Callable[[], Instant]
+        self,
+        *,
+        store: ProfileStore,
+        engine: Engine,
+        archive: Archive,
+        wake: Wake,
+        clock: Callable[[], Instant],
+        pause: Pause = _at_once,
     ) -> None:
         self._store = store
         self._engine = engine
         self._archive = archive
         self._wake = wake
         self._clock = clock
+        self._pause = pause
         self._pointers: dict[str, str] = {}
 
-    def events(self, batch: Mapping[str, list[Event]]) -> Outcome:
-        """Apply the events of a batch of messages, given by message id; a failure fails only its own messages."""
+    def events(self, batch: Mapping[str, list[Event]], *, out_of_time: Callable[[], bool] = _never) -> Outcome:
+        """Apply the events of a batch of messages, given by message id; a failure fails only its own messages.
+
+        What is left when time runs out fails too, so that what is done need not be repeated with it.
+        """
         outcome = Outcome()
+        waiting = list(self._group(batch).items())
+        for start in range(0, len(waiting), PROFILES_AT_ONCE):
+            works = dict(waiting[start : start + PROFILES_AT_ONCE])
+            if out_of_time():
+                _fail_all(outcome, works, OutOfTime())
+            else:
+                self._process(works, outcome)
+        return outcome
+
+    def _process(self, works: dict[str, _Work], outcome: Outcome) -> None:
         try:
-            works = self._group(batch)
             loaded = self._load(works)
         except Exception as error:  # noqa: BLE001 - whatever the store raised, every message is for a later try
-            outcome.failed = dict.fromkeys(batch, error)
-            return outcome
+            _fail_all(outcome, works, error)
+            return
         pending: dict[str, _Pending] = {}
         archived: dict[str, set[str]] = {}
         accepted: list[Event] = []
@@ -111,14 +162,13 @@ class Processor:
         try:
             self._archive(accepted)
         except Exception as error:  # noqa: BLE001 - nothing was written, so every message is for a later try
-            outcome.failed.update(dict.fromkeys(batch, error))
-            return outcome
+            _fail_all(outcome, works, error)
+            return
         for profile_id, prepared in pending.items():
             try:
                 self._commit(prepared, works[profile_id], archived[profile_id], outcome)
             except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
                 _fail(outcome, works[profile_id], error)
-        return outcome
 
     def _group(self, batch: Mapping[str, list[Event]]) -> dict[str, _Work]:
         works: dict[str, _Work] = {}
@@ -144,7 +194,10 @@ class Processor:
                 joined.messages |= work.messages
             missing = [target for target in moved.values() if target not in loaded]
             loaded.update(self._store.load(missing) if missing else {})
-        raise TooManyConflicts("pointers lead in a circle")
+        for key in works:
+            if loaded[key].profile.merged_into:
+                loaded[key] = replace(loaded[key], error=EndlessPointers(key))
+        return loaded
 
     def _remember(self, identity: str, profile_id: str) -> None:
         if len(self._pointers) >= MAX_KNOWN_POINTERS:
@@ -156,49 +209,64 @@ class Processor:
             raise loaded.error
         profile, now = loaded.profile, self._clock()
         armed_before = profile.due_at
-        merged = self._link(profile, work.events, now, outcome)
+        merged, linked = self._link(profile, work.events, now, outcome)
         applied = projection.apply(profile, work.events, engine=self._engine, now=now)
         outcome.accepted += len(applied.accepted)
         outcome.refused += applied.refused
+        outcome.dropped += applied.dropped
         admitted = [event.model_copy(update={"profile_id": profile.id, "identities": ()}) for event in applied.accepted]
-        return _Pending(loaded, applied.flips, merged, armed_before), admitted
+        return _Pending(loaded, applied.flips, merged, armed_before, linked), admitted
 
-    def _link(self, profile: Profile, events: list[Event], now: Instant, outcome: Outcome) -> tuple[Merged, ...]:
-        """Make the weaker identities that came with the events lead to this profile.
+    def _link(
+        self, profile: Profile, events: list[Event], now: Instant, outcome: Outcome
+    ) -> tuple[tuple[Merged, ...], bool]:
+        """Make the weaker identities that came with the events lead to this profile; return if that was all of them.
 
         A weaker identity that has a profile of its own is the same person, seen before the stronger identity was
         known, and is merged. One that leads to somebody else stays there: two people may share an address or a
         browser, and joining two known people cannot be undone.
         """
-        merged = []
+        merged: list[Merged] = []
         identities = dict.fromkeys(identity.id for event in events for identity in event.identities)
         for identity in identities:
             if identity == profile.id or identity in profile.identities:
                 continue
+            if len(merged) == MERGES_AT_ONCE:
+                return tuple(merged), False
             there = self._store.point(identity, to=profile.id)
+            if there is not None and there.error is not None:
+                raise there.error
             if there is None or there.profile.merged_into == profile.id:
-                profile.identities |= {identity}
+                projection.know(profile, {identity})
             elif there.profile.merged_into is None:
                 merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine))
             else:
                 outcome.identity_conflicts += 1
-        return tuple(merged)
+        return tuple(merged), True
 
     def _commit(self, pending: _Pending, work: _Work, archived: set[str], outcome: Outcome) -> None:
         """Write; on a conflict read again and apply again, until it succeeds or the profile is too contended."""
-        for _ in range(MAX_ATTEMPTS):
+        # Of the first read: a conflict may be with our own write, repeated because its answer was lost.
+        armed_before = pending.armed_before
+        attempt = 0
+        while not pending.loaded.profile.blank:
             profile = pending.loaded.profile
             try:
                 self._store.save(pending.loaded, pending.flips, pending.merged)
-            except Conflict:
+            except Conflict as conflict:
                 outcome.conflicts += 1
+                if attempt == MAX_ATTEMPTS:
+                    raise TooManyConflicts(profile.id) from conflict
+                self._pause(attempt)
+                attempt += 1
                 pending = self._again(profile.id, work, archived)
                 continue
             outcome.flips += len(pending.flips) + sum(len(merged.exits) for merged in pending.merged)
-            if profile.due_at != pending.armed_before:
-                _send_wake_up(self._wake, profile, self._clock())
-            return
-        raise TooManyConflicts(pending.loaded.profile.id)
+            if pending.linked:
+                if profile.due_at != armed_before:
+                    _send_wake_up(self._wake, profile, self._clock())
+                return
+            pending = self._again(profile.id, work, archived)
 
     def _again(self, profile_id: str, work: _Work, archived: set[str]) -> _Pending:
         # Somebody may have merged this profile into another meanwhile, so pointers are followed anew.
@@ -223,13 +291,24 @@ class WakeUpProcessor:
         Where near wake-ups go.
     clock
         Tells the current instant.
+    pause
+        Waits after a conflict.
     """
 
-    def __init__(self, *, store: ProfileStore, engine: Engine, wake: Wake, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        *,
+        store: ProfileStore,
+        engine: Engine,
+        wake: Wake,
+        clock: Callable[[], Instant],
+        pause: Pause = _at_once,
+    ) -> None:
         self._store = store
         self._engine = engine
         self._wake = wake
         self._clock = clock
+        self._pause = pause
 
     def wake_ups(self, ids: Iterable[str]) -> Outcome:
         """Evaluate the profiles that are due; too early or repeated wake-ups change nothing."""
@@ -243,20 +322,24 @@ class WakeUpProcessor:
         return outcome
 
     def _wake_one(self, loaded: Loaded, outcome: Outcome) -> None:
-        for _ in range(MAX_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             if loaded.error is not None:
                 raise loaded.error
             profile, now = loaded.profile, self._clock()
             if profile.due_at is None:
                 return
             if profile.due_at > now:
-                _send_wake_up(self._wake, profile, now)
+                # Earlier than clocks differ, it was for an instant that has been re-armed since. Whoever armed this
+                # one sent its wake-up, and sending another would keep every repeated wake-up alive for ever.
+                if profile.due_at - now <= SKEW:
+                    _send_wake_up(self._wake, profile, now)
                 return
             flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
             try:
                 self._store.save(loaded, flips)
             except Conflict:
                 outcome.conflicts += 1
+                self._pause(attempt)
                 loaded = self._store.load([profile.id])[profile.id]
                 continue
             outcome.flips += len(flips)
@@ -273,3 +356,8 @@ def _send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
 
 def _fail(outcome: Outcome, work: _Work, error: Exception) -> None:
     outcome.failed.update(dict.fromkeys(work.messages, error))
+
+
+def _fail_all(outcome: Outcome, works: Mapping[str, _Work], error: Exception) -> None:
+    for work in works.values():
+        _fail(outcome, work, error)
