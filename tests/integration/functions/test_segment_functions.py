@@ -37,6 +37,7 @@ CONTEXT: Any = type(
         "memory_limit_in_mb": 512,
         "invoked_function_arn": "arn:aws:lambda:eu-west-1:1:function:f",
         "aws_request_id": "r",
+        "get_remaining_time_in_millis": lambda _self: 60_000,
     },
 )()
 
@@ -161,6 +162,15 @@ def test_if_the_archive_refuses_nothing_is_written_and_everything_comes_again(cl
     # then
     assert len(answer["batchItemFailures"]) == 1
     assert cloud.members() == set()
+
+
+def test_a_batch_begun_with_too_little_time_comes_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setattr(type(CONTEXT), "get_remaining_time_in_millis", lambda _self: 9_000, raising=False)
+    # when
+    answer = event_processor.handler(cloud.deliver(body(consented())), CONTEXT)
+    # then
+    assert len(answer["batchItemFailures"]) == 1
 
 
 def test_the_clock_wakes_who_is_due_and_the_member_leaves(cloud: Cloud) -> None:
