@@ -70,11 +70,14 @@ setup: $(STAMP)
 python:
 	$(if $(filter yes,$(shell $(or $(PYTHON),false) -c '$(NEW_ENOUGH)' 2>/dev/null && echo yes)),,$(error Mailtailor needs Python 3.11 or newer$(if $(PYTHON),$(COMMA) and $(PYTHON) is older or missing). Install one or name it: make PYTHON=/path/to/python3))
 
+# An environment that an interrupt left half made is made again. What Python says of the interrupt is told only of a failure.
 $(STAMP): | python
 	echo "Setting up .venv ..."
-	$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	$(if $(wildcard .venv/ready-*),$(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null,false) \
+		|| { said=$$($(PYTHON) -m venv --clear .venv 2>&1) || { echo "$$said" >&2; exit 1; }; }
 	rm -f .venv/ready-*
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	said=$$($(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt 2>&1) \
+		|| { echo "$$said" >&2; exit 1; }
 	$(UV) pip sync --quiet --require-hashes requirements/dev.txt
 	$(UV) pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
