@@ -14,7 +14,8 @@ from typing import Final
 from markupsafe import Markup, escape
 
 # Single characters, not pairs: the second half of a pair may come from the template or from the next value.
-# A percent sign with two hexadecimal digits is part of a URL, and no ESP's tag can start with only one.
+# A percent sign with two hexadecimal digits is part of a URL. No language starts with only one; where `%NAME%` is a
+# tag, it shows the recipient's own fields and nothing else.
 _SPECIAL: Final = re.compile(r"[{}\[\]|]|%(?![0-9A-Fa-f]{2})|(?<=%)%|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|%"}
 _LOOKALIKES: Final = dict(zip("{}[]|%", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff05", strict=True))
