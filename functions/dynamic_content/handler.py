@@ -25,7 +25,7 @@ PERSONAL: Final = "private, no-store"
 SHARED: Final = "public, max-age=60"
 """Whoever names no recipient gets the fallback, which is the same for all."""
 
-# Made once and kept. Blocks apart from the rest: a fallback needs neither network nor settings.
+# Blocks apart from the rest: a fallback needs neither network nor settings.
 renderers = prepared(load_renderers)
 dependencies = prepared(connect)
 

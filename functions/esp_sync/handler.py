@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from mailtailor.aws.deliveries_table import DeliveriesTable
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.secrets import Secret
 from mailtailor.aws.settings import from_environment
+from mailtailor.aws.startup import prepared
 from mailtailor.esp import membership_change
 from mailtailor.esp.delivery import Courier, Outcome, RefusedBefore
 from mailtailor.esp.standard_webhook import Refused, StandardWebhook, Unavailable, checked_url, new_pool
@@ -41,16 +41,15 @@ class Dependencies:
     """What the function works with; without a courier there is no destination."""
 
     courier: Courier | None
-    queues: SQSClient
+    sqs: SQSClient
 
 
-@cache
-def dependencies() -> Dependencies:
-    """Compose the function, once a container. Other systems are waited for, so time is the system's own here."""
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names; other systems are waited for, so time is the system's own."""
     settings = from_environment(Settings)
-    queues = clients.sqs()
+    sqs = clients.sqs()
     if not settings.esp_webhook_url:
-        return Dependencies(courier=None, queues=queues)
+        return Dependencies(courier=None, sqs=sqs)
     secret = Secret(client=clients.secrets_manager(), secret_id=settings.esp_secret_id, clock=system_clock)
 
     def signing_key() -> bytes:
@@ -63,7 +62,10 @@ def dependencies() -> Dependencies:
         pool=new_pool(THREADS),
     )
     deliveries = DeliveriesTable(client=clients.dynamodb(), table=settings.deliveries_table, clock=system_clock)
-    return Dependencies(courier=Courier(destination, deliveries), queues=queues)
+    return Dependencies(courier=Courier(destination, deliveries), sqs=sqs)
+
+
+dependencies = prepared(connect)
 
 
 def deliver(body: str, record: Record, courier: Courier) -> Outcome:
@@ -89,10 +91,10 @@ def deliver(body: str, record: Record, courier: Courier) -> Outcome:
         raise RetryLater(str(error), seconds=max(error.retry_after or 0, pause)) from error
 
 
-def sync(event: Mapping[str, Any], given: Dependencies) -> dict[str, Any]:
+def sync(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
     """Deliver the flips of a batch."""
     if given.courier is None:
-        count("FlipsWithoutDestination", len(event["Records"]))
+        count("FlipsWithoutDestination", len(records))
         return {"batchItemFailures": []}
     courier, outcomes = given.courier, list[str]()
 
@@ -104,7 +106,7 @@ def sync(event: Mapping[str, Any], given: Dependencies) -> dict[str, Any]:
                 outcomes.append("DestinationGone" if error.gone else "FlipsRefused")
             raise PoisonMessage(str(error)) from error
 
-    answer = process_each(event["Records"], handle, client=given.queues, threads=THREADS)
+    answer = process_each(records, handle, client=given.sqs, threads=THREADS)
     # Counted here because metrics are not made for threads.
     for name, number in Counter(outcomes).items():
         count(name, number)
@@ -115,4 +117,4 @@ def sync(event: Mapping[str, Any], given: Dependencies) -> dict[str, Any]:
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Deliver the flips of a batch of messages."""
-    return sync(event, dependencies())
+    return sync(event["Records"], dependencies())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,10 @@ from pydantic import ValidationError
 
 from mailtailor.aws import clients
 from mailtailor.aws.archive_bucket import ArchiveBucket
-from mailtailor.aws.batches import Failures, PoisonMessage
+from mailtailor.aws.batches import Failures, PoisonMessage, Record
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
+from mailtailor.aws.startup import prepared
 from mailtailor.events import archive
 from mailtailor.events.envelope import unpack
 from mailtailor.events.event import Event
@@ -39,12 +39,11 @@ class Dependencies:
 
     bucket: ArchiveBucket
     duckdb: DuckDBPyConnection
-    queues: SQSClient
+    sqs: SQSClient
 
 
-@cache
-def dependencies() -> Dependencies:
-    """Compose the function, once a container."""
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
     return Dependencies(
         bucket=ArchiveBucket(client=clients.s3(), bucket=settings.archive_bucket),
@@ -54,8 +53,11 @@ def dependencies() -> Dependencies:
             threads=1,
             folder=Path(tempfile.gettempdir()) / "duckdb",
         ),
-        queues=clients.sqs(),
+        sqs=clients.sqs(),
     )
+
+
+dependencies = prepared(connect)
 
 
 def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
@@ -76,11 +78,11 @@ def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
     return events, PoisonMessage(f"{unusable} of {len(entries)} events are malformed") if unusable else None
 
 
-def store(event: Mapping[str, Any], given: Dependencies) -> dict[str, Any]:
+def store(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
     """Archive the events of a batch."""
-    failures = Failures(event["Records"], client=given.queues)
+    failures = Failures(records, client=given.sqs)
     batch: dict[str, list[Event]] = {}
-    for record in event["Records"]:
+    for record in records:
         message_id = record["messageId"]
         batch[message_id], poison = parse(record["body"])
         if poison:
@@ -100,4 +102,4 @@ def store(event: Mapping[str, Any], given: Dependencies) -> dict[str, Any]:
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Archive the events of a batch of messages."""
-    return store(event, dependencies())
+    return store(event["Records"], dependencies())

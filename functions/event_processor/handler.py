@@ -1,4 +1,4 @@
-"""Applies events to profiles: updates what segments remember, stores flips, hands accepted events to the archive."""
+"""SQS events: updates what segments remember of profiles, stores flips, hands accepted events to the archive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.aws import clients, definitions
-from mailtailor.aws.batches import Failures, PoisonMessage
+from mailtailor.aws.batches import Failures, PoisonMessage, Record
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
 from mailtailor.aws.observability import count, logger, metrics
@@ -22,7 +22,7 @@ from mailtailor.profiles.processing import Processor
 from mailtailor.segments.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
@@ -39,7 +39,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the function works with; tests pass their own."""
+    """What the function works with."""
 
     processor: Processor
     sqs: SQSClient
@@ -90,7 +90,7 @@ def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
 
 
 def process(
-    records: list[dict[str, Any]], given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False
+    records: Sequence[Record], given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """Apply the events of a batch of messages; only messages that failed come again."""
     failures = Failures(records, client=given.sqs)
@@ -113,10 +113,10 @@ def process(
     return failures.response()
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Process a batch from the events queue."""
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Apply the events of a batch of messages."""
 
     def out_of_time() -> bool:
         return context.get_remaining_time_in_millis() < RESERVE

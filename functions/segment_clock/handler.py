@@ -1,4 +1,4 @@
-"""Runs each minute: sends the wake-ups of all profiles that are due soon, each timed to the second."""
+"""Every minute: sends the wake-ups of all profiles that are due soon, each timed to the second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mailtailor.aws.startup import prepared
 from mailtailor.profiles.sweep import sweep
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What a sweep works with."""
+    """What the function works with."""
 
     index: DueIndexTable
     cursor: ClockTable
@@ -52,11 +52,11 @@ def connect() -> Dependencies:
 dependencies = prepared(connect)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+def handler(_event: Mapping[str, Any], _context: object) -> dict[str, int]:
     """Sweep the due index once."""
-    parts = dependencies()
-    sent = sweep(index=parts.index, cursor=parts.cursor, wake=parts.wake, now=parts.clock())
+    given = dependencies()
+    sent = sweep(index=given.index, cursor=given.cursor, wake=given.wake, now=given.clock())
     count("WakeUpsSent", sent)
     return {"sent": sent}

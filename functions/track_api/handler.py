@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from mailtailor.aws import http
 from mailtailor.aws.intake import Intake, connect
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.startup import prepared
 from mailtailor.errors import BadInput, MailtailorError, TooLarge, Unauthorized
 from mailtailor.events.sources import segment
 from mailtailor.events.untrusted import BadField, parse, plain
@@ -25,11 +25,10 @@ PREFLIGHT: Final = {
     "access-control-max-age": "86400",
 }
 
-# Made at the first request and kept. Tests call `answer` with their own.
-dependencies = cache(connect)
+dependencies = prepared(connect)
 
 
-def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
+def answer(request: http.Request, given: Intake) -> dict[str, Any]:
     """Take the events of one call; only 200 means success to every SDK, so a batch's bad events are told in the body.
 
     Raises
@@ -39,12 +38,12 @@ def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
     """
     body = plain(request.body, request.headers.get("content-encoding", ""), limit=segment.MAX_BATCH_BYTES)
     payload = parse(body)
-    _authenticate(segment.write_keys(request.headers.get("authorization", ""), payload), intake)
+    _authenticate(segment.write_keys(request.headers.get("authorization", ""), payload), given)
     reception = segment.Reception(
-        received_at=intake.clock(), pseudonymizer=intake.pseudonymizer(), new_id=lambda: uuid4().hex
+        received_at=given.clock(), pseudonymizer=given.pseudonymizer(), new_id=lambda: uuid4().hex
     )
     result = segment.receive(request.path.rstrip("/").rpartition("/")[2], payload, len(body), reception)
-    intake.send(result.events)
+    given.send(result.events)
     count("EventsAccepted", len(result.events))
     if not result.rejected:
         return http.json_response(200, {"success": True})
@@ -53,13 +52,13 @@ def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
     )
 
 
-def _authenticate(given: list[str], intake: Intake) -> None:
-    if not (_known(given, intake.keys("write_key")) or (given and _known(given, intake.fresh_keys("write_key")))):
+def _authenticate(offered: list[str], given: Intake) -> None:
+    if not (_known(offered, given.keys("write_key")) or (offered and _known(offered, given.fresh_keys("write_key")))):
         raise Unauthorized("The write key is missing or wrong.", "Send it as writeKey, as Basic user or as Bearer.")
 
 
-def _known(given: list[str], good: list[str]) -> bool:
-    return any(hmac.compare_digest(key.encode("utf-8", "replace"), known.encode()) for key in given for known in good)
+def _known(offered: list[str], good: list[str]) -> bool:
+    return any(hmac.compare_digest(key.encode("utf-8", "replace"), known.encode()) for key in offered for known in good)
 
 
 def _reported(rejected: list[segment.Rejection]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Evaluates the profiles that are due, so that members leave and enter by time, to the second."""
+"""SQS wake_ups: evaluates the profiles that are due, so that members leave and enter by time, to the second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from mailtailor.profiles.wake_up import unpack
 from mailtailor.segments.engine import Engine
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from collections.abc import Mapping, Sequence
+
     from mypy_boto3_sqs import SQSClient
 
 
@@ -33,7 +34,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the function works with; tests pass their own."""
+    """What the function works with."""
 
     processor: WakeUpProcessor
     sqs: SQSClient
@@ -56,7 +57,7 @@ def connect() -> Dependencies:
 dependencies = prepared(connect)
 
 
-def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any]:
+def process(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
     """Evaluate the profiles of a batch of messages; only messages that failed come again."""
 
     def wake(body: str, _record: Record) -> None:
@@ -74,8 +75,8 @@ def process(records: list[dict[str, Any]], given: Dependencies) -> dict[str, Any
     return process_each(records, wake, client=given.sqs)
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Process a batch from the queue of wake-ups."""
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Evaluate the profiles of a batch of messages."""
     return process(event["Records"], dependencies())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Final
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
@@ -11,6 +10,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from mailtailor.aws import http
 from mailtailor.aws.intake import Intake, connect
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.startup import prepared
 from mailtailor.errors import MailtailorError, NotFound, TooLarge, Unavailable
 from mailtailor.events.sources import shopify
 from mailtailor.events.sources.webhook import Delivery, Receive
@@ -18,11 +18,10 @@ from mailtailor.events.sources.webhook import Delivery, Receive
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 SOURCES: Final[Mapping[str, Receive]] = {shopify.SOURCE: shopify.receive}
 
-# Made at the first request and kept. Tests call `answer` with their own.
-dependencies = cache(connect)
+dependencies = prepared(connect)
 
 
-def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
+def answer(request: http.Request, given: Intake) -> dict[str, Any]:
     """Take the events of one webhook; a delivery that counts for nothing is answered 200, so that it stops.
 
     Raises
@@ -35,17 +34,17 @@ def answer(request: http.Request, intake: Intake) -> dict[str, Any]:
         raise NotFound("There is no such webhook source.", f"Known: {', '.join(SOURCES)}.")
     if len(request.body) > MAX_BODY_BYTES:
         raise TooLarge("The webhook is larger than 4 MB.")
-    secrets = intake.keys(source) or intake.fresh_keys(source)
+    secrets = given.keys(source) or given.fresh_keys(source)
     if not secrets:
         raise Unavailable(
             f"The secret of the webhook source {source} is not set.", f'Add "{source}" to the ingest secret.'
         )
     events = SOURCES[source](
-        Delivery(headers=request.headers, body=request.body, received_at=intake.clock()),
+        Delivery(headers=request.headers, body=request.body, received_at=given.clock()),
         secrets=secrets,
-        pseudonymizer=intake.pseudonymizer(),
+        pseudonymizer=given.pseudonymizer(),
     )
-    intake.send(events)
+    given.send(events)
     count("EventsAccepted", len(events))
     count("WebhooksIgnored", int(not events))
     return http.json_response(200, {"accepted": len(events)})

@@ -13,6 +13,7 @@ from functions.esp_sync import handler
 from functions.esp_sync.handler import Dependencies, sync
 from mailtailor.aws.clock import system_clock
 from mailtailor.aws.deliveries_table import DeliveriesTable
+from mailtailor.aws.startup import prepared
 from mailtailor.errors import BadInput
 from mailtailor.esp.delivery import Courier
 from mailtailor.esp.membership_change import MembershipChange
@@ -63,10 +64,10 @@ class Bench:
             url=self.receiver.url, key=lambda: KEY, clock=system_clock, pool=new_pool(handler.THREADS)
         )
         table = DeliveriesTable(client=self.deliveries, table="deliveries", clock=lambda: self.now)
-        return Dependencies(courier=Courier(destination, table), queues=self.queues)  # type: ignore[arg-type]
+        return Dependencies(courier=Courier(destination, table), sqs=self.queues)  # type: ignore[arg-type]
 
     def run(self, *records: dict[str, Any]) -> list[str]:
-        answer = sync({"Records": list(records)}, self.given())
+        answer = sync(records, self.given())
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def received(self) -> list[Any]:
@@ -198,10 +199,10 @@ def test_a_malformed_message_is_poison_and_the_rest_of_the_batch_is_delivered(be
 
 def test_without_a_destination_flips_are_acknowledged_and_counted(bench: Bench) -> None:
     # given
-    nowhere = Dependencies(courier=None, queues=bench.queues)  # type: ignore[arg-type]
+    nowhere = Dependencies(courier=None, sqs=bench.queues)  # type: ignore[arg-type]
 
     # when
-    answer = sync({"Records": [message(V5), message(V6)]}, nowhere)
+    answer = sync([message(V5), message(V6)], nowhere)
 
     # then
     assert answer == {"batchItemFailures": []}
@@ -216,7 +217,7 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     monkeypatch.setenv("DELIVERIES_TABLE", "deliveries")
     monkeypatch.setenv("ESP_SECRET_ID", "esp")
     monkeypatch.setenv("ESP_WEBHOOK_URL", bench.receiver.url)
-    handler.dependencies.cache_clear()
+    monkeypatch.setattr(handler, "dependencies", prepared(handler.connect))
 
     # when
     answer = handler.handler({"Records": [message(V5)]}, Context())
@@ -224,7 +225,6 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     # then
     assert answer == {"batchItemFailures": []}
     assert bench.versions() == [5]
-    handler.dependencies.cache_clear()
 
 
 def test_a_destination_without_encryption_stops_the_function_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ def test_a_destination_without_encryption_stops_the_function_with_a_hint(monkeyp
     monkeypatch.setenv("DELIVERIES_TABLE", "deliveries")
     monkeypatch.setenv("ESP_SECRET_ID", "esp")
     monkeypatch.setenv("ESP_WEBHOOK_URL", "http://esp.example.com/hook")
-    handler.dependencies.cache_clear()
+    monkeypatch.setattr(handler, "dependencies", prepared(handler.connect))
 
     # then
     with pytest.raises(BadInput, match="EspWebhookUrl"):

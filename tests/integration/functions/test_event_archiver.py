@@ -12,6 +12,7 @@ from moto import mock_aws
 from functions.event_archiver import handler
 from functions.event_archiver.handler import Dependencies, store
 from mailtailor.aws.archive_bucket import ArchiveBucket
+from mailtailor.aws.startup import prepared
 from mailtailor.events import archive
 from mailtailor.events.envelope import pack
 from mailtailor.events.event import Event
@@ -76,9 +77,9 @@ class Bench:
         given = Dependencies(
             bucket=ArchiveBucket(client=self.flaky, bucket="archive"),  # type: ignore[arg-type]
             duckdb=self.duckdb,
-            queues=self.queues,  # type: ignore[arg-type]
+            sqs=self.queues,  # type: ignore[arg-type]
         )
-        answer = store({"Records": list(records)}, given)
+        answer = store(records, given)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def stored(self) -> list[str]:
@@ -240,7 +241,7 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
     # Lambda's user has no home to keep extensions in.
     monkeypatch.delenv("HOME", raising=False)
-    handler.dependencies.cache_clear()
+    monkeypatch.setattr(handler, "dependencies", prepared(handler.connect))
 
     # when
     answer = handler.handler({"Records": batch()}, Context())
@@ -248,4 +249,3 @@ def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeyp
     # then
     assert answer == {"batchItemFailures": []}
     assert bench.ids() == ALL
-    handler.dependencies.cache_clear()

@@ -9,9 +9,10 @@ import pytest
 from moto import mock_aws
 
 from functions.membership_publisher import handler
-from functions.membership_publisher.handler import publish
+from functions.membership_publisher.handler import Dependencies, publish
 from mailtailor.aws.profile_item import encode
 from mailtailor.aws.queues import Queue, SendFailed
+from mailtailor.aws.startup import prepared
 from mailtailor.profiles.profile import Flip, Profile
 from tests.integration.functions.intake_engine import Context
 
@@ -46,7 +47,7 @@ def published(sqs: SQSClient, url: str) -> list[tuple[str, str, int]]:
 
 def test_each_flip_of_each_record_becomes_a_message(sqs: SQSClient, esp_url: str) -> None:
     # when
-    answer = publish({"Records": [record(1, "a", "b"), record(2), record(3, "a")]}, Queue(client=sqs, url=esp_url))
+    answer = publish([record(1, "a", "b"), record(2), record(3, "a")], Dependencies(Queue(client=sqs, url=esp_url)))
 
     # then
     assert answer == {"batchItemFailures": []}
@@ -55,7 +56,7 @@ def test_each_flip_of_each_record_becomes_a_message(sqs: SQSClient, esp_url: str
 
 def test_more_flips_than_one_request_takes_are_all_sent(sqs: SQSClient, esp_url: str) -> None:
     # when
-    publish({"Records": [record(number, "a", "b", "c") for number in range(10)]}, Queue(client=sqs, url=esp_url))
+    publish([record(number, "a", "b", "c") for number in range(10)], Dependencies(Queue(client=sqs, url=esp_url)))
 
     # then
     assert len(published(sqs, esp_url)) == 30
@@ -67,7 +68,7 @@ def test_an_unreadable_record_is_reported_and_those_before_it_are_published(sqs:
     del broken["dynamodb"]["NewImage"]["version"]
 
     # when
-    answer = publish({"Records": [record(1, "a"), broken, record(3, "a")]}, Queue(client=sqs, url=esp_url))
+    answer = publish([record(1, "a"), broken, record(3, "a")], Dependencies(Queue(client=sqs, url=esp_url)))
 
     # then: Lambda reads again from the second record on
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
@@ -82,7 +83,7 @@ def test_a_batch_whose_flips_are_not_all_accepted_comes_again() -> None:
 
     # when / then: a function that raises is invoked again with the same batch
     with pytest.raises(SendFailed):
-        publish({"Records": [record(1, "a")]}, Queue(client=Refusing(), url="esp"))  # type: ignore[arg-type]
+        publish([record(1, "a")], Dependencies(Queue(client=Refusing(), url="esp")))  # type: ignore[arg-type]
 
 
 def test_the_function_composes_itself_from_its_environment(
@@ -90,7 +91,7 @@ def test_the_function_composes_itself_from_its_environment(
 ) -> None:
     # given
     monkeypatch.setenv("ESP_QUEUE_URL", esp_url)
-    handler.esp_queue.cache_clear()
+    monkeypatch.setattr(handler, "dependencies", prepared(handler.connect))
 
     # when
     answer = handler.handler({"Records": [record(1, "a")]}, Context())
@@ -98,4 +99,3 @@ def test_the_function_composes_itself_from_its_environment(
     # then
     assert answer == {"batchItemFailures": []}
     assert published(sqs, esp_url) == [("profile-1", "a", 2)]
-    handler.esp_queue.cache_clear()

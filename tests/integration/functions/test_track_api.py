@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from functions.track_api import handler as track_api
 from mailtailor.aws.intake import connect
+from mailtailor.aws.startup import prepared
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
 from tests.integration.functions.intake_engine import NOW, WRITE_KEY, Context, Engine, engine, http_event
 
@@ -209,7 +210,7 @@ def test_a_preflight_is_answered_without_keys() -> None:
 
 def test_the_function_composes_itself_from_its_environment(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    monkeypatch.setattr(track_api, "dependencies", connect)
+    monkeypatch.setattr(track_api, "dependencies", prepared(connect))
 
     # then
     assert call("track", {**TRACK, "writeKey": WRITE_KEY})[0] == 200

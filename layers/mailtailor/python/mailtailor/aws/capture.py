@@ -30,7 +30,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The dependencies of a capturing function; tests pass their own."""
+    """What a capturing function works with."""
 
     keys: TokenKeys
     events: Queue
