@@ -24,9 +24,11 @@ def up(
     demo: Annotated[bool, typer.Option("--demo", help="Import a shop's data and show it at work.")] = False,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
-    # A shell starts background jobs with SIGINT ignored; Ctrl-C and kill are to work all the same.
-    for stopping in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stopping, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored; Ctrl-C and kill are to work all the same. A closed terminal
+    # stops it too, unless nohup asked for the contrary.
+    for stopping in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if stopping is not signal.SIGHUP or signal.getsignal(stopping) is not signal.SIG_IGN:
+            signal.signal(stopping, signal.default_int_handler)
     # Only this command needs a web server, boto3 and the rest of the repository.
     from infra.local import start  # noqa: PLC0415
     from infra.local.phases import Phases  # noqa: PLC0415

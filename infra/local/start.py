@@ -137,7 +137,8 @@ def _prepare(phases: Phases) -> Path:
         environments.stand_in()
         tell("functions")
         environments.functions()
-    with phases.phase("templates"):
+    with phases.phase("templates") as tell:
+        tell("layers, functions and resources, written again when one of them changed")
         return assembly.synthesize(environments.LOCAL / "cdk.out")
 
 
