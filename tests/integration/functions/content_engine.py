@@ -95,12 +95,18 @@ def recipient(purpose: Purpose = Purpose.CONTENT, epoch: int = 0) -> str:
     return sign_recipient(KEYRING, RecipientToken(PROFILE, purpose, epoch))
 
 
+@cache
+def compiled() -> dict[str, str]:
+    """Return the definitions layer's files, compiled once."""
+    return compile_definitions(DEFINITIONS)
+
+
 @contextmanager
 def engine(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[Engine]:
     """Run an engine; the environment, the definitions layer included, is that of a deployed function."""
     package = folder / PACKAGE
     package.mkdir()
-    for name, text in compile_definitions(DEFINITIONS).items():
+    for name, text in compiled().items():
         (package / name).write_text(text, encoding="utf-8")
     patch.syspath_prepend(str(folder))
     _forget()
