@@ -15,8 +15,9 @@ from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.rules import Features, Rule, compile_condition
 from mailtailor.segments.streams import Occurrences, Streams
-from mailtailor.segments.verdict import Verdict
+from mailtailor.segments.verdict import Verdict, all_of, any_of, negated
 from mailtailor.tracking.tokens import MailingToken, Purpose, RecipientToken
+from tests.unit.segments.oracle import Happening, truth
 
 NOW = 1_790_000_000_000
 
@@ -50,6 +51,46 @@ def test_the_third_last_click_decides_when_three_clicks_stop_counting() -> None:
     streams = history(engine, *[("email_link_clicked", NOW + day * DAY, {}) for day in range(5)])
     # when, then
     assert rule(streams, NOW + 5 * DAY) == Verdict(truth=True, valid_until=NOW + 32 * DAY)
+
+
+def test_a_false_all_is_woken_only_when_the_last_of_what_is_false_may_turn() -> None:
+    # given
+    turning = [Verdict(False, NOW + 5), Verdict(True, NOW + 1), Verdict(False, NOW + 9), Verdict(False, NOW + 7)]
+    # when, then
+    assert all_of(turning) == Verdict(False, NOW + 9)
+    assert any_of(negated(one) for one in turning) == Verdict(True, NOW + 9)
+
+
+def test_what_a_segment_means_to_people_is_no_part_of_its_definition() -> None:
+    # given
+    segment = {"name": "s", "description": "d", "rule": {"event": "view", "within": "1d"}}
+    # when
+    reworded, changed = {**segment, "description": "e"}, {**segment, "rule": {"event": "view", "within": "2d"}}
+    # then
+    first, second, third = (Engine([SegmentDefinition.model_validate(one)]) for one in (segment, reworded, changed))
+    assert first.fingerprint == second.fingerprint != third.fingerprint
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_stream_that_two_segments_share_keeps_what_the_more_demanding_needs(order: int) -> None:
+    # given
+    demands: list[dict[str, Any]] = [
+        {"event": "view", "within": "30d"},
+        {"event": "view", "at_least": 3, "within": "30d"},
+        {"opened_share": 1, "within": "10d"},
+        {"opened_share": 0.5, "within": "30d"},
+    ]
+    definitions = [
+        SegmentDefinition.model_validate({"name": f"s{n}", "description": "d", "rule": rule})
+        for n, rule in enumerate(demands)
+    ]
+    engine, features = Engine(definitions[::order]), Features()
+    rules = [compile_condition(one.rule, features) for one in definitions]
+    # when
+    streams = history(engine, *[("view", NOW + n, {}) for n in range(3)], delivered("m", NOW), opened("m", NOW))
+    engine.prune(streams, NOW + 20 * DAY)
+    # then
+    assert [rule(streams, NOW + 20 * DAY).truth for rule in rules] == [True, True, False, True]
 
 
 def test_older_than_is_true_from_that_age_on() -> None:
@@ -131,37 +172,7 @@ def test_a_stream_that_only_newer_functions_know_is_united_whole() -> None:
     assert [at for at, _ in stream.entries] == [NOW + 1, NOW + 2, NOW + 3]
 
 
-# An oracle: the same conditions, counted over the whole history without streams, pruning or verdicts.
-
 TICKS = 24
-Happening = tuple[str, int, str]
-
-
-def truth(rule: dict[str, Any], events: list[Happening], now: int) -> bool:
-    if "all" in rule:
-        return all(truth(child, events, now) for child in rule["all"])
-    if "any" in rule:
-        return any(truth(child, events, now) for child in rule["any"])
-    if "not" in rule:
-        return not truth(rule["not"], events, now)
-    past = [(kind, at, value) for kind, at, value in events if at <= now]
-    if "opened_share" in rule:
-        sent = {value for kind, at, value in past if kind == "email_delivered" and now < at + rule["within"]}
-        first = {
-            value: min(at for kind, at, one in past if kind == "email_delivered" and one == value) for value in sent
-        }
-        sent = {value for value in sent if now < first[value] + rule["within"]}
-        seen = {value for kind, _, value in past if kind == "email_opened"} & sent
-        return bool(sent) and len(seen) * 100 >= int(rule["opened_share"] * 100) * len(sent)
-    matching = [
-        at
-        for kind, at, value in past
-        if kind in rule["event"] and ("where" not in rule or value == rule["where"]["value"])
-    ]
-    if "older_than" in rule:
-        return bool(matching) and bool(max(matching) + rule["older_than"] <= now)
-    return bool(sum(now < at + rule["within"] for at in matching) >= rule["at_least"])
-
 
 kinds = st.sampled_from(["view", "cart", "buy"])
 windows = st.integers(1, TICKS)
