@@ -79,7 +79,8 @@ class Engine:
         digest = blake2b(digest_size=6)
         for definition in definitions:
             self._rules[definition.name] = compile_condition(definition.rule, features)
-            digest.update(definition.model_dump_json().encode())
+            # What a segment means to people changes no membership.
+            digest.update(definition.model_dump_json(exclude={"description"}).encode())
         self.fingerprint: Final = digest.hexdigest()
         """Tells whether stored memberships were evaluated by the definitions of this engine."""
         self._windows = {
