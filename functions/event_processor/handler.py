@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.aws import clients, definitions
-from mailtailor.aws.batches import Failures, PoisonMessage, Record
+from mailtailor.aws.batches import Failures, PoisonMessage, Record, receive_count
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
 from mailtailor.aws.observability import count, logger, metrics
@@ -95,7 +95,8 @@ def process(
     """Apply the events of a batch of messages; only messages that failed come again."""
     failures = Failures(records, client=given.sqs)
     batch: dict[str, list[Event]] = {}
-    for record in records:
+    # Those that came before go first, lest a message be the one that time runs out on again and again.
+    for record in sorted(records, key=receive_count, reverse=True):
         events, poison = parse(record["body"])
         if poison:
             failures.add(record["messageId"], poison)

@@ -173,6 +173,19 @@ def test_a_batch_begun_with_too_little_time_comes_again(cloud: Cloud, monkeypatc
     assert len(answer["batchItemFailures"]) == 1
 
 
+def test_a_message_that_came_before_goes_first_when_time_is_short(cloud: Cloud) -> None:
+    # given a large message, a small one that comes again, and time for a hundred profiles
+    everybody = [{**consented(), "id": f"c{n}", "profile_id": f"{n:022d}"} for n in range(100)]
+    batch = cloud.deliver(body(*everybody), body(consented()))
+    large, small = sorted(batch["Records"], key=lambda record: len(record["body"]), reverse=True)
+    small["attributes"]["ApproximateReceiveCount"] = "2"
+    asked = iter([False, True])
+    # when
+    answer = event_processor.process([large, small], event_processor.connect(), out_of_time=lambda: next(asked))
+    # then
+    assert answer == {"batchItemFailures": [{"itemIdentifier": large["messageId"]}]}
+
+
 def test_the_clock_wakes_who_is_due_and_the_member_leaves(cloud: Cloud) -> None:
     # given a purchase that stops counting in ten seconds, at which moment the wake-up is sent by the writer
     bought = now() - 7 * DAY + 10_000
