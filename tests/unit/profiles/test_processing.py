@@ -14,7 +14,7 @@ from mailtailor.aws.profile_item import encode, size
 from mailtailor.consent.policy import Purpose
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
-from mailtailor.profiles.processing import Processor, WakeUpProcessor
+from mailtailor.profiles.processing import Processor, TooManyConflicts, WakeUpProcessor
 from mailtailor.profiles.projection import MAX_IDENTITIES
 from mailtailor.profiles.store import Conflict
 from mailtailor.segments.definition import SegmentDefinition
@@ -196,21 +196,30 @@ def test_repeated_wake_ups_die_out_however_soon_the_next_instant_is() -> None:
     assert world.woken[1:] == [(60, ANNA)]
 
 
-def test_a_wake_up_is_sent_also_if_the_answer_to_the_write_was_lost() -> None:
-    # given a client that repeats a write which had succeeded, and meets its own condition
-    world = World()
-    world.process(consented(at=NOW - 3 * DAY))
-    lost = iter([ANNA])
+@pytest.mark.parametrize("how", [Conflict(ANNA), ConnectionError()])
+def test_a_wake_up_is_sent_whatever_follows_the_write(how: Exception) -> None:
+    # given a function that ends with its write, or a client that repeats it and meets its own condition
+    world = World(segments=[segment(f"m{n}", {"event": "product_viewed", "within": f"{n}m"}) for n in (1, 2)])
+    world.process(consented())
+    follows = iter([how, how])
 
-    def lose(operation: str) -> None:
-        if operation == "saved" and (one := next(lost, None)):
-            raise Conflict(one)
+    def follow(operation: str) -> None:
+        if operation == "saved" and (error := next(follows, None)):
+            raise error
 
-    world.store.before = lose
+    world.store.before = follow
     # when
-    world.process(event("product_viewed", at=NOW - 2 * DAY + 90 * SECOND))
+    while world.process(event("product_viewed")):
+        pass
     # then
-    assert world.woken == [(90, ANNA)]
+    assert world.woken == [(60, ANNA)]
+    # when that wake-up comes, and the next is near too
+    world.now += MINUTE
+    while world.waker.wake_ups([ANNA]).failed:
+        pass
+    # then
+    assert world.woken[1:] == [(60, ANNA)]
+    assert next(follows, None) is None
 
 
 def test_a_repeated_event_is_archived_again_but_written_once() -> None:
@@ -479,6 +488,32 @@ def test_two_writers_of_one_profile_both_count() -> None:
     assert outcome.failed == {}
     assert outcome.conflicts == 5
     assert world.members() == {"browse_abandoners", "recent_purchasers"}
+
+
+def test_writers_in_contention_get_out_of_step_and_give_up_late() -> None:
+    # given more rivals than attempts
+    world = World()
+    world.process(consented())
+    paused: list[int] = []
+    world.processor._pause = paused.append
+    rivals = iter(range(12, 24))
+
+    def rival(operation: str) -> None:
+        number = next(rivals, None) if operation == "save" else None
+        if number is not None:
+            world.store.before = lambda _operation: None
+            world.fresh().events({"r": [event("order_completed", id=f"r{number}", at=NOW - 50 + number)]})
+            world.store.before = rival
+
+    world.store.before = rival
+    # when, then
+    assert world.process(event("product_viewed")) == {}
+    assert paused == list(range(12))
+    # when there is one more
+    rivals = iter(range(24, 37))
+    failed = world.process(event("product_viewed", id="v", at=NOW + 1))
+    # then
+    assert isinstance(failed["message-0"], TooManyConflicts)
 
 
 def test_one_profile_in_trouble_does_not_fail_the_others() -> None:

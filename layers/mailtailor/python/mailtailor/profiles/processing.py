@@ -1,8 +1,9 @@
 """Applies batches of events, and wake-ups, to stored profiles.
 
 The order of effects makes a crash between any two of them harmless: identities point to a profile before it exists,
-events reach the archive before the profile that counts them is written, and wake-ups follow the write, whose due
-index finds them if they are lost. Everything is repeated for a repeated message, and repeating changes nothing.
+events reach the archive before the profile that counts them is written, and so do wake-ups their queue, for one that
+comes in vain does no harm; the due index finds those that are lost. Everything is repeated for a repeated message, and
+repeating changes nothing.
 """
 
 from __future__ import annotations
@@ -246,11 +247,11 @@ class Processor:
 
     def _commit(self, pending: _Pending, work: _Work, archived: set[str], outcome: Outcome) -> None:
         """Write; on a conflict read again and apply again, until it succeeds or the profile is too contended."""
-        # Of the first read: a conflict may be with our own write, repeated because its answer was lost.
-        armed_before = pending.armed_before
         attempt = 0
         while not pending.loaded.profile.blank:
             profile = pending.loaded.profile
+            if profile.due_at != pending.armed_before:
+                _send_wake_up(self._wake, profile, self._clock())
             try:
                 self._store.save(pending.loaded, pending.flips, pending.merged)
             except Conflict as conflict:
@@ -263,8 +264,6 @@ class Processor:
                 continue
             outcome.flips += len(pending.flips) + sum(len(merged.exits) for merged in pending.merged)
             if pending.linked:
-                if profile.due_at != armed_before:
-                    _send_wake_up(self._wake, profile, self._clock())
                 return
             pending = self._again(profile.id, work, archived)
 
@@ -335,6 +334,7 @@ class WakeUpProcessor:
                     _send_wake_up(self._wake, profile, now)
                 return
             flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
+            _send_wake_up(self._wake, profile, now)
             try:
                 self._store.save(loaded, flips)
             except Conflict:
@@ -343,7 +343,6 @@ class WakeUpProcessor:
                 loaded = self._store.load([profile.id])[profile.id]
                 continue
             outcome.flips += len(flips)
-            _send_wake_up(self._wake, profile, now)
             return
         raise TooManyConflicts(loaded.profile.id)
 
