@@ -10,7 +10,7 @@ from mailtailor.events.event import Event
 from mailtailor.instant import Instant
 from mailtailor.profiles.processing import Processor, WakeUpProcessor
 from tests.bench.capacity import MeteredStore, Units, item_size
-from tests.bench.demonstration import engine, people_events
+from tests.demonstration import engine, people_events
 
 
 @dataclass

@@ -26,7 +26,7 @@ from mailtailor.tracking.tokens import (
     sign_mailing,
     sign_recipient,
 )
-from tests.bench.demonstration import engine
+from tests.demonstration import engine
 
 T = TypeVar("T")
 

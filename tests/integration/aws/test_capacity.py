@@ -9,8 +9,8 @@ from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.profiles.processing import Processor, WakeUpProcessor
 from mailtailor.profiles.store import ProfileStore
 from tests.bench.capacity import MeteredStore
-from tests.bench.demonstration import NOW, engine, people_events
 from tests.bench.replay import replay
+from tests.demonstration import NOW, engine, people_events
 from tests.integration.dynamodb import create_tables
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class Meter:
     def __init__(self, client: DynamoDBClient) -> None:
         self.consumed: Counter[str] = Counter()
         for call in CALLS:
-            client.meta.events.register(f"provide-client-params.dynamodb.{call}", self._ask)
+            client.meta.events.register(f"before-parameter-build.dynamodb.{call}", self._ask)
             client.meta.events.register(f"after-call.dynamodb.{call}", self._add)
 
-    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {**params, "ReturnConsumedCapacity": "INDEXES"}
+    def _ask(self, params: dict[str, Any], **_: Any) -> None:
+        params["ReturnConsumedCapacity"] = "INDEXES"
 
     def _add(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
         capacity = parsed.get("ConsumedCapacity", [])

@@ -21,7 +21,7 @@ from mailtailor.instant import DAY, MINUTE
 from mailtailor.profiles.sweep import sweep
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
-from tests.bench.demonstration import SEGMENTS, engine
+from tests.demonstration import SEGMENTS, engine
 from tests.integration.dynamodb import create_tables
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
 
 NOW: Instant = 1_790_000_000_000
-SEGMENTS = Path(__file__).parents[2] / "layers" / "definitions" / "segments"
+SEGMENTS = Path(__file__).parents[1] / "layers" / "definitions" / "segments"
 PSEUDONYMIZER = Pseudonymizer(b"bench")
 
 
