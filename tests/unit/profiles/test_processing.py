@@ -246,6 +246,39 @@ def test_all_events_of_one_profile_in_a_batch_are_one_write() -> None:
     assert world.store.writes == writes + 1
 
 
+def test_changed_definitions_count_at_once_for_readers_and_flip_with_the_next_write() -> None:
+    # given a member of two segments
+    view = {"event": "product_viewed", "within": "2d"}
+    before = World(segments=[segment("changed", view), segment("dropped", view)])
+    before.process(consented(at=NOW - 2 * DAY), event("product_viewed", at=NOW - DAY))
+    assert before.members() == {"changed", "dropped"}
+    # when one is changed, one dropped, and one is new
+    rules: dict[str, dict[str, Any]] = {
+        "changed": {**view, "within": "1h"},
+        "added": {"not": {"event": "order_completed", "within": "7d"}},
+    }
+    after = World(before.store, [segment(name, rule) for name, rule in rules.items()])
+    # then
+    assert after.members() == {"added"}
+    assert len(after.store.published) == 2
+    # when anything is written
+    after.process(event("page_viewed"))
+    # then
+    assert {(flip.segment, flip.entered, flip.reason) for _, _, flip in after.store.published[2:]} == {
+        ("changed", False, "definition"),
+        ("dropped", False, "definition"),
+        ("added", True, "definition"),
+    }
+
+
+def test_changed_definitions_show_nobody_who_does_not_allow_it() -> None:
+    # given
+    world = World()
+    world.process(event("order_completed"), event("consent_changed", consent={"tracking": True}))
+    # when, then
+    assert World(world.store, [segment("new", {"event": "order_completed", "within": "1d"})]).members() == set()
+
+
 def identities(*known: tuple[str, str]) -> list[dict[str, str]]:
     return [{"kind": kind, "id": one} for kind, one in known]
 
@@ -271,6 +304,18 @@ def test_a_browser_seen_before_the_person_is_known_becomes_part_of_the_person() 
     world.process(event("product_added", profile_id=MAIL))
     # then it is the person
     assert world.members(ANNA) == {"recent_purchasers"}
+
+
+def test_a_person_lists_every_identity_of_a_profile_that_became_part_of_it() -> None:
+    # given a browser that became part of an address
+    world = World()
+    for one in (BROWSER, MAIL):
+        world.process(consented(id=f"c-{one}", profile_id=one))
+    world.process(event("identified", identities=identities(("email", MAIL), ("anonymous_id", BROWSER))))
+    # when the address becomes part of a person
+    world.process(event("identified", id="i", identities=identities(("user_id", ANNA), ("email", MAIL))))
+    # then
+    assert world.store.profile(ANNA).identities == {MAIL, BROWSER}
 
 
 def test_an_address_that_belongs_to_another_person_stays_there() -> None:
