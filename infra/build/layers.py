@@ -268,9 +268,10 @@ def _install(requirements: Path, target: Platform, directory: Path) -> None:
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own words only
     if done.returncode:
+        unreachable = "client error (Connect)" in done.stderr
         raise MailtailorError(
             f"The packages in {requirements.relative_to(ROOT)} cannot be installed for {target.tag}.",
-            done.stderr.strip(),
+            "No package index answers: they have to be fetched once." if unreachable else done.stderr.strip(),
         )
 
 
