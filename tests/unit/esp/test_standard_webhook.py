@@ -118,6 +118,7 @@ def test_410_says_that_the_destination_is_gone() -> None:
         ((datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT"), 3_000, 3_600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
     ],
+    ids=["seconds", "date", "date in the past"],  # a date of now would name the test anew each second
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_destination_that_is_busy_says_when_to_come_again(
