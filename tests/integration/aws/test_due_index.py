@@ -62,6 +62,14 @@ def test_wake_ups_are_timed_to_the_second_also_across_the_hour(clock: Clock) -> 
     assert clock.sweep(NOW + 2 * MINUTE) == [(60, later)]
 
 
+def test_no_millisecond_lies_between_two_sweeps(clock: Clock) -> None:
+    # given
+    first, last = clock.arm(1, NOW + 2 * MINUTE), clock.arm(2, NOW + 2 * MINUTE - 1)
+    # when, then
+    assert clock.sweep(NOW) == [(120, last)]
+    assert clock.sweep(NOW + 1) == [(120, first)]
+
+
 def test_each_wake_up_is_sent_by_one_sweep_and_again_only_when_it_is_overdue(clock: Clock) -> None:
     # given
     anna = clock.arm(1, NOW + 30 * SECOND)

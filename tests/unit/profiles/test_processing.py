@@ -123,6 +123,45 @@ def test_behaviour_without_consent_leaves_no_trace() -> None:
     assert world.archived == []
 
 
+def test_consent_counts_for_what_happens_at_its_very_instant() -> None:
+    # given two messages that arrive together, of which the behaviour's id comes first
+    world = World()
+    # when
+    world.process(event("product_viewed", id="a"), consented(id="z", at=NOW))
+    # then
+    assert world.members() == {"browse_abandoners"}
+
+
+def test_what_consent_admits_only_at_the_second_attempt_reaches_the_archive_too() -> None:
+    # given consent that is given between read and write
+    world = World()
+    world.process(event("identified", attributes={"n": 1}))
+
+    def rival(operation: str) -> None:
+        if operation == "save":
+            world.store.before = lambda _operation: None
+            world.fresh().events({"r": [consented()]})
+
+    world.store.before = rival
+    # when
+    world.process(event("product_viewed", id="v"), event("order_completed", id="o"))
+    # then
+    assert world.members() == {"browse_abandoners", "recent_purchasers"}
+    assert [one.id for one in world.archived if one.type != "consent_changed"][1:] == ["o", "v"]
+
+
+def test_the_later_statement_of_an_attribute_counts_in_whatever_order_they_arrive() -> None:
+    # given
+    stated = [event("identified", id=f"i{n}", at=NOW - n, attributes={"city": f"city {n}"}) for n in range(3)]
+    for arriving in (stated, stated[::-1]):
+        # when
+        world = World()
+        for one in arriving:
+            world.process(one)
+        # then
+        assert world.store.profile(ANNA).attribute("city") == "city 0"
+
+
 def test_without_consent_for_personalization_nobody_is_in_a_segment() -> None:
     # given
     world = World()
@@ -163,6 +202,50 @@ def test_the_exit_by_time_is_pushed_at_its_instant_and_names_it() -> None:
     flip = world.store.published[-1][2]
     assert (flip.segment, flip.entered, flip.reason, flip.at) == ("recent_purchasers", False, "time", NOW + 7 * DAY)
     assert world.store.profile(ANNA).due_at is None
+
+
+def test_the_earliest_instant_is_armed_whichever_event_brings_it() -> None:
+    # given
+    world = World()
+    world.process(consented(), event("order_completed"))
+    assert world.store.profile(ANNA).due_at == NOW + 7 * DAY
+    # when
+    world.process(event("product_viewed"))
+    # then
+    assert world.store.profile(ANNA).due_at == NOW + 2 * DAY
+
+
+def test_a_machine_whose_clock_is_behind_takes_nothing_back() -> None:
+    # given an exit by time
+    world = World()
+    world.process(consented(), event("order_completed"))
+    world.now += 7 * DAY
+    world.waker.wake_ups([ANNA])
+    # when another machine writes, for which that instant is still to come
+    world.now -= 30
+    world.process(event("identified", attributes={"n": 1}))
+    # then
+    assert [flip.entered for _, _, flip in world.store.published] == [True, False]
+
+
+def test_a_wake_up_that_meets_a_writer_reads_again() -> None:
+    # given a purchase between a wake-up's read and its write
+    world = World()
+    world.process(consented(), event("order_completed"))
+    world.now += 7 * DAY
+
+    def rival(operation: str) -> None:
+        if operation == "save":
+            world.store.before = lambda _operation: None
+            world.process(event("order_completed", at=world.now))
+
+    world.store.before = rival
+    # when
+    outcome = world.waker.wake_ups([ANNA])
+    # then
+    assert (outcome.failed, outcome.conflicts) == ({}, 1)
+    assert world.members() == {"recent_purchasers"}
+    assert world.store.profile(ANNA).due_at == world.now + 7 * DAY
 
 
 def test_reads_are_exact_though_no_wake_up_ever_comes() -> None:

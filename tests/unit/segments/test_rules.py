@@ -279,6 +279,15 @@ def test_a_rule_nested_without_end_is_refused() -> None:
         SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
 
 
+def test_mails_that_leave_the_window_together_turn_no_share_in_between() -> None:
+    # given two mails of one instant, one of them opened, and a later one that is opened
+    engine, rule = engine_of({"opened_share": 0.6, "within": "10d"})
+    events = [delivered("a", NOW), delivered("b", NOW), delivered("c", NOW + DAY)]
+    streams = history(engine, *events, opened("a", NOW), opened("c", NOW + DAY))
+    # when, then
+    assert rule(streams, NOW + DAY) == Verdict(truth=True, valid_until=NOW + 11 * DAY)
+
+
 def test_a_mail_delivered_by_the_esp_and_opened_through_our_pixel_is_one_message() -> None:
     # given the ESP's report, and two sends of the campaign of which the second is opened through the pixel
     engine, rule = engine_of({"opened_share": 1, "within": "30d"})
