@@ -25,11 +25,6 @@ class Identity(BaseModel):
     kind: IdentityKind
     id: ProfileId
 
-    @property
-    def anonymous(self) -> bool:
-        """Whether the key is a device or browser rather than a known person."""
-        return self.kind is IdentityKind.ANONYMOUS_ID
-
 
 class Event(BaseModel):
     """One thing that happened.

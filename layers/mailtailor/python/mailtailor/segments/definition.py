@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BaseModel,
@@ -124,8 +124,6 @@ _KEYS: Final = {
     "opened_share": "opened_share",
     "event": "occurred",
 }
-
-Kind = Literal["all", "any", "not", "occurred", "last_older_than", "opened_share"]
 
 
 def _kind(value: Any) -> str | None:  # noqa: ANN401 - whatever stands in the file
