@@ -50,7 +50,7 @@ DYNAMIC_CONTENT: Final = Job(name="dynamic_content", timeout=3, layers=_WITH_DEF
 TRACK_API: Final = Job(name="track_api", timeout=10)
 WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10)
 
-EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, layers=_WITH_DEFINITIONS)
+EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, memory=1024, layers=_WITH_DEFINITIONS)
 WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, layers=_WITH_DEFINITIONS)
 SEGMENT_CLOCK: Final = Job(name="segment_clock", timeout=50)
 MEMBERSHIP_PUBLISHER: Final = Job(name="membership_publisher", timeout=30)

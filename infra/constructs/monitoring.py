@@ -17,14 +17,15 @@ from constructs import Construct
 
 from infra.constructs.api import PublicApi
 from infra.constructs.function import JobFunction
-from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, HOT, OPEN_PIXEL
+from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, EVENT_PROCESSOR, HOT, OPEN_PIXEL
 
 LOSSES: Final = {
     OPEN_PIXEL: ("EventsNotQueued", "OpensFailed"),
     CLICK_REDIRECT: ("EventsNotQueued", "ClicksFailed"),
     DYNAMIC_CONTENT: ("ContentFailed",),
+    EVENT_PROCESSOR: ("AttributesDropped",),
 }
-"""What these functions count instead of failing, for a recipient always gets an answer."""
+"""What these functions count instead of failing: a recipient always gets an answer, and a profile stays writable."""
 
 _MINUTE: Final = Duration.minutes(1)
 
