@@ -8,10 +8,10 @@ instead of tens of thousands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
 
-from mailtailor.aws.profile_item import DUE_SHARDS
-from mailtailor.instant import Instant
+from mailtailor.instant import HOUR, Instant
 from mailtailor.profiles.wake_up import pack
 
 if TYPE_CHECKING:
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 
 INDEX = "due"
 CURSOR_ID = "sweep"
+DUE_SHARDS: Final = 8
+"""Partitions of an hour: 8 take 8,000 write units a second, more than 3,000 re-arms."""
+
+
+def due_bucket(profile_id: str, due_at: Instant) -> str:
+    """Return the partition of the index in which a profile waits."""
+    shard = blake2b(profile_id.encode(), digest_size=1).digest()[0] % DUE_SHARDS
+    return f"{due_at // HOUR}#{shard}"
 
 
 class DueIndexTable:

@@ -22,28 +22,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from hashlib import blake2b
 from typing import Any, Final
 
+from mailtailor.aws.due_index import due_bucket
 from mailtailor.consent.policy import Consent, Purpose
-from mailtailor.instant import FOREVER, HOUR, Instant
+from mailtailor.instant import FOREVER
 from mailtailor.profiles.profile import Attribute, Flip, JsonValue, Profile
 from mailtailor.segments import streams
 from mailtailor.segments.engine import Membership
 
 Item = dict[str, Any]
 
-DUE_SHARDS: Final = 8
-"""Partitions of an hour in the due index: 8 take 8,000 write units a second, more than 3,000 re-arms."""
-
 _UNCOUNTED: Final = frozenset({"version", "as_of", "flips", "flipped"})
 """Attributes that are no reason for a write: two that each one changes, and flips of an earlier one, long published."""
-
-
-def due_bucket(profile_id: str, due_at: Instant) -> str:
-    """Return the partition of the due index in which a profile waits."""
-    shard = blake2b(profile_id.encode(), digest_size=1).digest()[0] % DUE_SHARDS
-    return f"{due_at // HOUR}#{shard}"
 
 
 def encode(profile: Profile, flips: Sequence[Flip]) -> Item:
