@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtailor.tracking.paths import CLICK, OPEN, TrackedPath, click_path, open_path, tracked_path
+from mailtailor.tracking.paths import CLICK, OPEN, TrackedPath, click_path, open_path, slot_name, tracked_path
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,7 @@ def test_no_path_breaks_the_reader(raw: str) -> None:
 def test_paths_that_we_write_are_paths_that_we_read() -> None:
     assert tracked_path(open_path("a~1", "b"), OPEN) == TrackedPath("a~1", "b")
     assert tracked_path(click_path("a~1", "b"), CLICK) == TrackedPath("a~1", "b")
+
+
+def test_slots_are_numbered_from_one() -> None:
+    assert [slot_name(number) for number in (1, 2)] == ["s1", "s2"]

@@ -43,3 +43,8 @@ def open_path(mailing: str, recipient: str) -> str:
 def click_path(link: str, recipient: str) -> str:
     """Return the path of a tracked link; tokens, or an ESP's merge tag in place of one."""
     return f"/{CLICK}/{link}/{recipient}"
+
+
+def slot_name(number: int) -> str:
+    """Return the name of the click's parameter that fills the destination's slot `number`, counted from 1."""
+    return f"s{number}"
