@@ -76,6 +76,8 @@ class Occurred(_Node):
     where: Filters = Field(default_factory=dict)
     at_least: int = Field(default=1, ge=1, le=MAX_COUNT, strict=True)
     within: Duration
+    include_machine: bool = Field(default=False, strict=True)
+    """Count opens and clicks that machines made, too."""
 
     _events = field_validator("event", mode="before")(lambda value: [value] if isinstance(value, str) else value)
 
@@ -86,6 +88,8 @@ class LastOlderThan(_Node):
     event: tuple[EventType, ...] = Field(min_length=1)
     where: Filters = Field(default_factory=dict)
     older_than: Duration
+    include_machine: bool = Field(default=False, strict=True)
+    """Count opens and clicks that machines made, too."""
 
     _events = field_validator("event", mode="before")(lambda value: [value] if isinstance(value, str) else value)
 
@@ -95,6 +99,8 @@ class OpenedShare(_Node):
 
     opened_share: Decimal = Field(gt=0, le=1)
     within: Duration
+    include_machine: bool = Field(default=False, strict=True)
+    """Count opens and clicks that machines made, too."""
 
 
 class All(_Node):

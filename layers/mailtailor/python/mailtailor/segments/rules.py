@@ -37,17 +37,18 @@ _LATEST: Final = 1 << 64
 
 @dataclass(frozen=True, slots=True)
 class OccurrenceFeature:
-    """A stream of the last `keep` events of some types that pass filters."""
+    """A stream of the last `keep` events of some types that pass filters, machines' included or not."""
 
     id: int
     events: frozenset[str]
     where: Filters
     keep: int
+    include_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFeature:
-    """The stream of messages delivered and opened, as far back as `window`."""
+    """A stream of messages delivered and opened, as far back as `window`; with people's opens, or any."""
 
     id: int
     window: int
@@ -63,6 +64,7 @@ def feature_id(*parts: object) -> int:
 
 
 MESSAGES: Final = feature_id("messages")
+MESSAGES_WITH_MACHINES: Final = feature_id("messages", "machine")
 
 
 def compile_condition(condition: Condition, features: Features) -> Rule:
@@ -78,20 +80,28 @@ def compile_condition(condition: Condition, features: Features) -> Rule:
         case Not():
             return _not(compile_condition(condition.not_, features))
         case Occurred():
-            feature = _occurrences(condition.event, condition.where, condition.at_least, features)
+            feature = _occurrences(condition, condition.at_least, features)
             return _occurred(feature, condition.at_least, condition.within)
         case LastOlderThan():
-            return _last_older_than(_occurrences(condition.event, condition.where, 1, features), condition.older_than)
+            return _last_older_than(_occurrences(condition, 1, features), condition.older_than)
         case OpenedShare():
-            _need(features, MessageFeature(id=MESSAGES, window=condition.within))
-            return _opened_share(Fraction(condition.opened_share), condition.within)
+            feature = MESSAGES_WITH_MACHINES if condition.include_machine else MESSAGES
+            _need(features, MessageFeature(id=feature, window=condition.within))
+            return _opened_share(feature, Fraction(condition.opened_share), condition.within)
 
 
-def _occurrences(events: tuple[str, ...], where: Filters, keep: int, features: Features) -> int:
-    filters = tuple(sorted((name, repr(value)) for name, value in where.items()))
-    feature = feature_id("occurrences", tuple(sorted(events)), filters)
-    _need(features, OccurrenceFeature(id=feature, events=frozenset(events), where=where, keep=keep))
-    return feature
+def _occurrences(condition: Occurred | LastOlderThan, keep: int, features: Features) -> int:
+    filters = tuple(sorted((name, repr(value)) for name, value in condition.where.items()))
+    machines = ("machine",) if condition.include_machine else ()
+    feature = OccurrenceFeature(
+        id=feature_id("occurrences", tuple(sorted(condition.event)), filters, *machines),
+        events=frozenset(condition.event),
+        where=condition.where,
+        keep=keep,
+        include_machine=condition.include_machine,
+    )
+    _need(features, feature)
+    return feature.id
 
 
 def _need(features: Features, feature: Feature) -> None:
@@ -154,9 +164,9 @@ def _next(entries: list[tuple[Instant, int]], past: int) -> Instant:
     return entries[past][0] if past < len(entries) else FOREVER
 
 
-def _opened_share(share: Fraction, within: int) -> Rule:
+def _opened_share(feature: int, share: Fraction, within: int) -> Rule:
     def rule(streams: Streams, now: Instant) -> Verdict:
-        stream = streams.get(MESSAGES)
+        stream = streams.get(feature)
         if not isinstance(stream, Messages):
             return NEVER_BY_TIME
         # A delivery that is not known yet counts from when it becomes known: an open alone is no message delivered.

@@ -5,6 +5,8 @@ Streams are sets that grow by union, so duplicates, reordering and repeats from 
 - `Occurrences` keeps the last n events as (instant, id); a repeated id keeps its least instant.
 - `Messages` keeps, by message, when it was delivered and first opened, as long as a window needs it.
 - `Recents` keeps the newest instant of each of the last n values (products).
+- `Provisional` keeps young opens and clicks whole, for as long as others may show that a machine made them; only then
+  do they become entries of the other streams.
 
 The compact form is a byte string: a version, then for each stream its feature (4 bytes), kind, length and entries
 with instants as variable-length integers, each the distance to the one before.
@@ -13,16 +15,19 @@ with instants as variable-length integers, each the distance to the one before.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailtailor.instant import Instant
+from mailtailor.tracking.bursts import OPEN
 
 VERSION: Final = 1
 MAX_MESSAGES: Final = 1_000
 """Two mails a day for as long as we remember. A sender of endless opens must not fill a profile until it is stuck."""
+MAX_PROVISIONAL: Final = 64
+"""No person makes more in an hour; what is beyond is settled early."""
 ID_BYTES: Final = 6
 """48 bits: among the at most few hundred entries of a stream, two ids collide once in billions of profiles."""
 
@@ -49,6 +54,13 @@ class Occurrences:
         insort(self.entries, (at, event))
         del self.entries[:-keep]
 
+    def remove(self, event: int) -> bool:
+        """Remove one event; return whether it was there."""
+        remaining = [entry for entry in self.entries if entry[1] != event]
+        found = len(remaining) < len(self.entries)
+        self.entries = remaining
+        return found
+
     def unite(self, other: Occurrences, *, keep: int) -> None:
         """Add all events of `other`."""
         for at, event in other.entries:
@@ -72,6 +84,17 @@ class Messages:
         if len(self.entries) > MAX_MESSAGES:
             # Opens of nothing that was delivered go first, for no share counts them.
             del self.entries[min(self.entries, key=self._worth)]
+
+    def remove_open(self, message: int, opened: Instant) -> bool:
+        """Forget that a message was first opened at that instant; return whether it was known so."""
+        known_delivered, known_opened = self.entries.get(message, (0, 0))
+        if not opened or known_opened != opened:
+            return False
+        if known_delivered:
+            self.entries[message] = (known_delivered, 0)
+        else:
+            del self.entries[message]
+        return True
 
     def _worth(self, message: int) -> tuple[bool, Instant, int]:
         delivered, opened = self.entries[message]
@@ -109,6 +132,13 @@ class Recents:
         for value, at in other.entries.items():
             self.add(value, at, keep=keep)
 
+    def remove_at(self, at: Instant) -> bool:
+        """Forget values last noted at that very instant; return whether there were any."""
+        remaining = {value: known for value, known in self.entries.items() if known != at}
+        found = len(remaining) < len(self.entries)
+        self.entries = remaining
+        return found
+
     def newest_first(self) -> tuple[str, ...]:
         """Return the values, the newest first."""
         return tuple(sorted(self.entries, key=lambda known: (self.entries[known], known), reverse=True))
@@ -118,11 +148,85 @@ class Recents:
         return max(self.entries.values(), default=0)
 
 
-Stream = Occurrences | Messages | Recents
+class ProvisionalHit(NamedTuple):
+    """An open or click that may yet turn out to be a machine's.
+
+    Attributes
+    ----------
+    at
+        When it happened.
+    seen
+        When it was processed; it is provisional from then on.
+    message
+        The short form of its message's key.
+    position
+        Of the link; `OPEN` for an open.
+    machine
+        That it has turned out to be a machine's; it stays because others are recognised by it.
+    features
+        The streams of occurrences that it will belong to.
+    product
+        What the link showed.
+    """
+
+    at: Instant
+    seen: Instant
+    message: int
+    position: int
+    machine: bool = False
+    features: tuple[int, ...] = ()
+    product: str = ""
+
+
+@dataclass(slots=True)
+class Provisional:
+    """Young opens and clicks by their event's id."""
+
+    entries: dict[str, ProvisionalHit] = field(default_factory=dict)
+
+    def add(self, event: str, hit: ProvisionalHit) -> None:
+        """Add a hit; a repeated one keeps its least instant, and once a machine's it stays one."""
+        known = self.entries.get(event)
+        if known is None:
+            self.entries[event] = hit
+        elif hit.machine:
+            self.condemn(event)
+        elif not known.machine:
+            self.entries[event] = known._replace(at=min(known.at, hit.at))
+
+    def condemn(self, event: str) -> None:
+        """Note that a machine made a hit; what it would have counted for is forgotten."""
+        self.entries[event] = self.entries[event]._replace(machine=True, features=(), product="")
+
+    def unite(self, other: Provisional) -> None:
+        """Add all hits of `other`."""
+        for event, hit in other.entries.items():
+            self.add(event, hit)
+
+    def people(self) -> Iterator[tuple[str, ProvisionalHit]]:
+        """Yield the hits that no machine is known to have made."""
+        return ((event, hit) for event, hit in self.entries.items() if not hit.machine)
+
+    def take(self, seen_until: Instant) -> list[tuple[str, ProvisionalHit]]:
+        """Remove and return people's hits seen until then, and the oldest beyond the number we keep; drop machines'."""
+        order = sorted(self.entries, key=lambda event: (self.entries[event].seen, self.entries[event].at, event))
+        surplus = len(order) - MAX_PROVISIONAL
+        gone = [event for index, event in enumerate(order) if index < surplus or self.entries[event].seen <= seen_until]
+        taken = [(event, self.entries.pop(event)) for event in gone]
+        return [(event, hit) for event, hit in taken if not hit.machine]
+
+    def newest(self) -> Instant:
+        """Return the last instant that a hit was seen, 0 without any."""
+        return max((hit.seen for hit in self.entries.values()), default=0)
+
+
+Stream = Occurrences | Messages | Recents | Provisional
 Streams = dict[int, Stream]
 """Streams by feature."""
 
-_KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents)
+_MACHINE: Final = 1
+_IS_UUID: Final = 2
+_KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents, Provisional)
 
 
 def _first(one: Instant, other: Instant) -> Instant:
@@ -146,6 +250,8 @@ def encode(streams: Streams) -> bytes:
                 _encode_messages(out, stream)
             case Recents():
                 _encode_recents(out, stream)
+            case Provisional():
+                _encode_provisional(out, stream)
     return bytes(out) if len(out) > 1 else b""
 
 
@@ -194,10 +300,49 @@ def _encode_recents(out: bytearray, stream: Recents) -> None:
     previous = 0
     for value, at in sorted(stream.entries.items(), key=lambda entry: (entry[1], entry[0])):
         _put(out, at - previous)
-        text = value.encode()
-        _put(out, len(text))
-        out += text
+        out += _text(value)
         previous = at
+
+
+def _encode_provisional(out: bytearray, stream: Provisional) -> None:
+    previous = 0
+    for event, hit in sorted(stream.entries.items(), key=lambda entry: (entry[1].at, entry[0])):
+        unique = _uuid(event)
+        out.append((_MACHINE if hit.machine else 0) | (_IS_UUID if unique else 0))
+        out += unique or _text(event)
+        _put(out, hit.at - previous)
+        _put_signed(out, hit.seen - hit.at)
+        out += hit.message.to_bytes(ID_BYTES, "big")
+        _put(out, hit.position - OPEN)
+        _put(out, len(hit.features))
+        for feature in hit.features:
+            out += feature.to_bytes(4, "big")
+        out += _text(hit.product)
+        previous = hit.at
+
+
+def _uuid(text: str) -> bytes:
+    """Return the 16 bytes of an id as capture makes them, less than half of its text; empty if it is no such id."""
+    digits = text.replace("-", "")
+    if len(text) != 36 or len(digits) != 32:
+        return b""
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        return b""
+    return data if _uuid_text(data) == text else b""
+
+
+def _uuid_text(data: bytes) -> str:
+    digits = data.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    out = bytearray()
+    _put(out, len(data))
+    return bytes(out + data)
 
 
 def _decode_occurrences(reader: _Reader, length: int) -> Occurrences:
@@ -226,7 +371,23 @@ def _decode_recents(reader: _Reader, length: int) -> Recents:
     stream, at = Recents(), 0
     for _ in range(length):
         at += reader.number()
-        stream.entries[reader.take(reader.number()).decode()] = at
+        stream.entries[reader.text()] = at
+    return stream
+
+
+def _decode_provisional(reader: _Reader, length: int) -> Provisional:
+    stream, at = Provisional(), 0
+    for _ in range(length):
+        flags = reader.take(1)[0]
+        event = _uuid_text(reader.take(16)) if flags & _IS_UUID else reader.text()
+        at += reader.number()
+        seen = at + reader.signed()
+        message = int.from_bytes(reader.take(ID_BYTES), "big")
+        position = reader.number() + OPEN
+        features = tuple(int.from_bytes(reader.take(4), "big") for _ in range(reader.number()))
+        stream.entries[event] = ProvisionalHit(
+            at, seen, message, position, bool(flags & _MACHINE), features, reader.text()
+        )
     return stream
 
 
@@ -234,6 +395,7 @@ _DECODERS: Final[dict[type[Stream], Callable[[_Reader, int], Stream]]] = {
     Occurrences: _decode_occurrences,
     Messages: _decode_messages,
     Recents: _decode_recents,
+    Provisional: _decode_provisional,
 }
 
 
@@ -277,6 +439,9 @@ class _Reader:
             if byte < 0x80:
                 return number
             shift += 7
+
+    def text(self) -> str:
+        return self.take(self.number()).decode()
 
     def signed(self) -> int:
         number = self.number()
