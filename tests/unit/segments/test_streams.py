@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtailor.segments.streams import MAX_MESSAGES, Messages, Occurrences, Recents, Streams, decode, encode, id_hash
+from mailtailor.segments.streams import (
+    MAX_MESSAGES,
+    MAX_PROVISIONAL,
+    Messages,
+    Occurrences,
+    Provisional,
+    ProvisionalHit,
+    Recents,
+    Streams,
+    decode,
+    encode,
+    id_hash,
+)
+from mailtailor.tracking.bursts import OPEN
 
 instants = st.integers(min_value=1, max_value=1 << 45)
 ids = st.integers(min_value=0, max_value=(1 << 48) - 1)
@@ -93,6 +106,16 @@ def test_recent_values_do_not_depend_on_the_order_of_arrival(
     assert stream.newest_first() == tuple(sorted(newest, key=lambda one: (newest[one], one), reverse=True)[:4])
 
 
+hits = st.builds(
+    ProvisionalHit,
+    at=instants,
+    seen=instants,
+    message=ids,
+    position=st.integers(OPEN, 20_000),
+    machine=st.booleans(),
+    features=st.lists(st.integers(0, (1 << 32) - 1), max_size=3).map(tuple),
+    product=st.text(max_size=10),
+)
 streams = st.dictionaries(
     st.integers(0, (1 << 32) - 1),
     st.one_of(
@@ -103,6 +126,13 @@ streams = st.dictionaries(
             ids, st.tuples(st.one_of(st.just(0), instants), st.one_of(st.just(0), instants)), min_size=1, max_size=20
         ).map(Messages),
         st.dictionaries(st.text(min_size=1, max_size=12), instants, min_size=1, max_size=8).map(Recents),
+        st.builds(
+            Provisional,
+            st.dictionaries(
+                st.one_of(st.uuids().map(str), st.text(min_size=1, max_size=50)), hits, min_size=1, max_size=8
+            ),
+            st.one_of(st.just(0), instants),
+        ),
     ),
     max_size=8,
 )
@@ -140,3 +170,23 @@ def test_thirty_messages_and_three_clicks_take_less_than_half_a_kilobyte() -> No
     size = len(encode({1: messages, 2: clicks}))
     # then
     assert size < 512
+
+
+def test_a_provisional_click_takes_less_than_fifty_bytes() -> None:
+    # given
+    hit = ProvisionalHit(1_790_000_000_000, 1_790_000_000_900, id_hash("m"), 3, features=(7,), product="85123A")
+    one = Provisional({"9b2d2a4e-0c7c-4a36-9d0f-2c8b0a5f4f11": hit})
+    two = Provisional({**one.entries, "9b2d2a4e-0c7c-4a36-9d0f-2c8b0a5f4f12": hit._replace(at=hit.at + 60_000)})
+    # when / then
+    assert len(encode({1: two})) - len(encode({1: one})) < 50
+
+
+def test_of_more_hits_than_a_person_makes_the_oldest_are_settled() -> None:
+    # given
+    hit = ProvisionalHit(1_000, 1_000, 1, 1)
+    stream = Provisional({f"e{n}": hit._replace(at=1_000 + n, seen=1_000 + n) for n in range(MAX_PROVISIONAL + 2)})
+    # when
+    taken = stream.take(seen_until=0)
+    # then
+    assert [event for event, _ in taken] == ["e0", "e1"]
+    assert stream.settled_to == 0

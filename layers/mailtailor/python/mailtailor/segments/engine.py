@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from mailtailor.consent.policy import ConsentRecord, Purpose, allows
-from mailtailor.instant import DAY, FOREVER, MINUTE, Instant
+from mailtailor.instant import DAY, FOREVER, Instant
 from mailtailor.segments.definition import MAX_COUNT, SegmentDefinition
 from mailtailor.segments.rules import (
     MESSAGES,
@@ -246,9 +246,11 @@ class Engine:
                     short |= stream.remove_at(at)
         return short
 
-    def is_late(self, as_of: Instant, received_at: Instant) -> bool:
-        """Return whether hits received with this one may be forgotten, in a profile last evaluated `as_of`."""
-        return as_of - received_at > self._bursts.provisional - MINUTE
+    def is_late(self, streams: Streams, at: Instant) -> bool:
+        """Return whether hits that would show a hit of this instant to be a machine's may be forgotten already."""
+        young = streams.get(PROVISIONAL)
+        reach = max(self._bursts.honeypot_within, *(burst.within for burst in self._bursts.bursts))
+        return isinstance(young, Provisional) and at - reach <= young.settled_to
 
     def unite(self, streams: Streams, other: Streams) -> None:
         """Add to `streams` all that `other` remembers, for merging two profiles of one person."""
@@ -278,7 +280,8 @@ class Engine:
         for feature, stream in list(streams.items()):
             if isinstance(stream, Messages) and feature in self._windows:
                 stream.prune(now - self._windows[feature])
-            if not stream.entries or stream.newest() + RETENTION < now:
+            gone = not stream.entries and not isinstance(stream, Provisional)
+            if gone or stream.newest() + RETENTION < now:
                 del streams[feature]
 
     def evaluate(self, subject: Subject, now: Instant) -> dict[str, Verdict]:

@@ -180,9 +180,10 @@ class ProvisionalHit(NamedTuple):
 
 @dataclass(slots=True)
 class Provisional:
-    """Young opens and clicks by their event's id."""
+    """Young opens and clicks by their event's id, and up to when hits were settled and forgotten."""
 
     entries: dict[str, ProvisionalHit] = field(default_factory=dict)
+    settled_to: Instant = 0
 
     def add(self, event: str, hit: ProvisionalHit) -> None:
         """Add a hit; a repeated one keeps its least instant, and once a machine's it stays one."""
@@ -200,6 +201,7 @@ class Provisional:
 
     def unite(self, other: Provisional) -> None:
         """Add all hits of `other`."""
+        self.settled_to = max(self.settled_to, other.settled_to)
         for event, hit in other.entries.items():
             self.add(event, hit)
 
@@ -209,15 +211,17 @@ class Provisional:
 
     def take(self, seen_until: Instant) -> list[tuple[str, ProvisionalHit]]:
         """Remove and return people's hits seen until then, and the oldest beyond the number we keep; drop machines'."""
+        old = [event for event, hit in self.entries.items() if hit.seen <= seen_until]
+        self.settled_to = max([self.settled_to, *(self.entries[event].at for event in old)])
+        taken = [(event, self.entries.pop(event)) for event in old]
+        # So many have been judged beside so many others that forgetting the oldest makes none of them doubtful.
         order = sorted(self.entries, key=lambda event: (self.entries[event].seen, self.entries[event].at, event))
-        surplus = len(order) - MAX_PROVISIONAL
-        gone = [event for index, event in enumerate(order) if index < surplus or self.entries[event].seen <= seen_until]
-        taken = [(event, self.entries.pop(event)) for event in gone]
+        taken += [(event, self.entries.pop(event)) for event in order[: max(0, len(order) - MAX_PROVISIONAL)]]
         return [(event, hit) for event, hit in taken if not hit.machine]
 
     def newest(self) -> Instant:
-        """Return the last instant that a hit was seen, 0 without any."""
-        return max((hit.seen for hit in self.entries.values()), default=0)
+        """Return the last instant that a hit was seen or settled, 0 without any."""
+        return max([self.settled_to, *(hit.seen for hit in self.entries.values())])
 
 
 Stream = Occurrences | Messages | Recents | Provisional
@@ -238,7 +242,7 @@ def encode(streams: Streams) -> bytes:
     out = bytearray([VERSION])
     for feature in sorted(streams):
         stream = streams[feature]
-        if not stream.entries:
+        if not stream.entries and not (isinstance(stream, Provisional) and stream.settled_to):
             continue
         out += feature.to_bytes(4, "big")
         out.append(_KINDS.index(type(stream)))
@@ -305,6 +309,7 @@ def _encode_recents(out: bytearray, stream: Recents) -> None:
 
 
 def _encode_provisional(out: bytearray, stream: Provisional) -> None:
+    _put(out, stream.settled_to)
     previous = 0
     for event, hit in sorted(stream.entries.items(), key=lambda entry: (entry[1].at, entry[0])):
         unique = _uuid(event)
@@ -376,7 +381,7 @@ def _decode_recents(reader: _Reader, length: int) -> Recents:
 
 
 def _decode_provisional(reader: _Reader, length: int) -> Provisional:
-    stream, at = Provisional(), 0
+    stream, at = Provisional(settled_to=reader.number()), 0
     for _ in range(length):
         flags = reader.take(1)[0]
         event = _uuid_text(reader.take(16)) if flags & _IS_UUID else reader.text()
