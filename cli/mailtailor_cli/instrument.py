@@ -29,8 +29,7 @@ def instrument(
     """Track the links of a mail, add campaign parameters and the open pixel; nothing else in it changes."""
     html = read_mail(mail)
     system = connect(on)
-    result = tracking.instrument(
-        html,
+    mailing = tracking.Mailing(
         campaign=campaign,
         keyring=keyring(system),
         open_url=system.outputs["OpenUrl"],
@@ -38,6 +37,7 @@ def instrument(
         now=system_clock(),
         recipient_tag=recipient_tag,
     )
+    result = tracking.instrument(html, mailing)
     if output is None:
         typer.echo(result.html.encode(), nl=False)
     else:

@@ -106,7 +106,7 @@ def test_a_bad_link_is_not_found_and_leads_nowhere(system: System, change: str) 
     assert "evil.example" not in answer.text
 
 
-@pytest.mark.parametrize("token", ["garbage", "", "{{ mailtailor_recipient }}"])
+@pytest.mark.parametrize("token", ["garbage", "", "{{ mailtailor_track }}"])
 def test_a_good_link_of_a_bad_recipient_still_leads_to_its_destination(system: System, token: str) -> None:
     answer = httpx.get(f"{system.base_url}/c/{link(keyring(system))}/{token}?utm_source=evil&url=//evil", timeout=30)
     assert (answer.status_code, answer.headers["location"]) == (302, DESTINATION)

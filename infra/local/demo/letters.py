@@ -12,7 +12,7 @@ from infra.local.demo.campaigns import SHOP, Campaign
 from infra.local.demo.sample import Sample
 from infra.local.system import System
 from mailtailor.content.catalog import SYMBOLS
-from mailtailor.tracking.instrument import RECIPIENT_TAG, instrument
+from mailtailor.tracking.instrument import RECIPIENT_TAG, Mailing, instrument
 from mailtailor.tracking.tokens import Keyring
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -74,14 +74,14 @@ class Letters:
 
     def _instrumented(self, letter: Campaign) -> str:
         if letter.id not in self._ready:
-            self._ready[letter.id] = instrument(
-                self.written(letter),
+            mailing = Mailing(
                 campaign=letter.id,
                 keyring=self._keyring,
                 open_url=self._system.outputs["OpenUrl"],
                 click_url=self._system.outputs["ClickUrl"],
                 now=self._system.now(),
-            ).html
+            )
+            self._ready[letter.id] = instrument(self.written(letter), mailing).html
         return self._ready[letter.id]
 
 

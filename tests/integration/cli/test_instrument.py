@@ -47,7 +47,7 @@ def test_the_tracked_mail_goes_to_standard_output_and_nothing_else_does(mail: Pa
     assert html.startswith('<body>\r\n<a href="https://c.example/c/')
     assert html.endswith("</body>\r\n")
     assert ">Grüße</a>" in html
-    assert "/{{ mailtailor_recipient }}.gif" in html
+    assert "/{{ mailtailor_track }}.gif" in html
     assert result.stderr == "1 of 2 links tracked, open pixel added, for the test system.\n"
 
 

@@ -104,7 +104,7 @@ def test_a_probe_is_redirected_and_not_recorded(world: Engine) -> None:
         "",
         "x",
         "%FF",
-        "{{ mailtailor_recipient }}",
+        "{{ mailtailor_track }}",
         recipient()[:-2],
         recipient(FOREIGN),
         recipient(NEWER),

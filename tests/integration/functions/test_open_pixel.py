@@ -116,7 +116,7 @@ def test_a_token_of_a_key_added_a_moment_ago_is_recorded(world: Engine) -> None:
         (f"/o/{MAILING[:-1]}/{recipient()}.gif", "encoding"),
         (f"/o/{MAILING[:-4]}/{recipient()}.gif", "signature"),
         (f"/o/{recipient()}/{MAILING}.gif", "signature"),
-        (f"/o/{MAILING}/{{{{ mailtailor_recipient }}}}.gif", "encoding"),
+        (f"/o/{MAILING}/{{{{ mailtailor_track }}}}.gif", "encoding"),
         (f"/o/{MAILING}/%FF%FE.gif", "encoding"),
         (f"/o/{MAILING}/.gif", "length"),
         (f"/o/{MAILING}", "length"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
 from mailtailor.errors import BadInput
-from mailtailor.tracking.instrument import RECIPIENT_TAG, Instrumented, Utm, instrument
+from mailtailor.tracking.instrument import RECIPIENT_TAG, Instrumented, Mailing, Utm, instrument
 from mailtailor.tracking.tokens import Keyring, LinkToken, MailingToken, read_link, read_mailing
 
 KEYRING = Keyring.from_secret({"active": "k1", "k1": "a secret key of the tests, long enough"})
@@ -24,7 +24,7 @@ PIXEL = re.compile(rf'<img src="{OPEN}/o/([A-Za-z0-9_-]+)/{re.escape(RECIPIENT_T
 
 def instrumented(html: str, **options: Any) -> Instrumented:
     given_options: dict[str, Any] = {"campaign": "spring", "utm": None, **options}
-    return instrument(html, keyring=KEYRING, open_url=OPEN, click_url=CLICK, now=NOW, **given_options)
+    return instrument(html, Mailing(keyring=KEYRING, open_url=OPEN, click_url=CLICK, now=NOW, **given_options))
 
 
 def signed(html: str, **options: Any) -> LinkToken:

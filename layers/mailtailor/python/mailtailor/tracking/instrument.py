@@ -6,8 +6,8 @@ Nothing else changes: outside rewritten `href` values and the pixel, every chara
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
@@ -18,7 +18,7 @@ from mailtailor.tracking.destination import BadDestination
 from mailtailor.tracking.paths import click_path, open_path
 from mailtailor.tracking.tokens import Keyring, LinkToken, MailingToken, sign_link, sign_mailing
 
-RECIPIENT_TAG: Final = "{{ mailtailor_recipient }}"
+RECIPIENT_TAG: Final = "{{ mailtailor_track }}"
 """The merge tag that the ESP replaces with the recipient token of purpose `track`."""
 
 _LINKING: Final = frozenset({"a", "area"})
@@ -28,22 +28,85 @@ _PREFERENCES: Final = re.compile(
     r"unsub|(?<![a-z])opt[-_]?out(?![a-z])|preferences?(?![a-z])|(?:manage|e?mail)[-_]?(?:subscriptions?|settings)",
     re.IGNORECASE,
 )
+_UTM_NAME: Final = re.compile(r"utm_[a-z0-9_]{1,40}")
 _AROUND: Final = "".join(map(chr, range(0x21)))
 _INSIDE: Final = {ord("\t"): None, ord("\n"): None, ord("\r"): None, ord(" "): "%20"}
 
 
 @dataclass(frozen=True, slots=True)
 class Utm:
-    """Campaign parameters for web analytics, by the names of Google Analytics 4; an empty one is not added.
+    """Campaign parameters for web analytics, by the convention of Google Analytics 4.
 
-    `utm_campaign` is the campaign and `utm_content` the link's position.
+    Without more, they are `utm_source=mailtailor`, `utm_medium=email`, `utm_campaign` = the campaign and
+    `utm_content` = the link's position.
+
+    Parameters
+    ----------
+    parameters
+        Others, or other values, by their names (`utm_...`); an empty value leaves one out.
+
+    Raises
+    ------
+    BadInput
+        If a name has another form.
     """
 
-    source: str = "mailtailor"
-    medium: str = "email"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.parameters:
+            if not _UTM_NAME.fullmatch(name):
+                raise BadInput(f"{name!r} is no campaign parameter.", "Their names begin with utm_, as utm_source.")
 
 
 GA4: Final = Utm()
+
+
+@dataclass(frozen=True, slots=True)
+class Mailing:
+    """What is the same for all parts of a mail.
+
+    Attributes
+    ----------
+    campaign
+        The mailing's id.
+    keyring
+        Signs.
+    open_url, click_url
+        Base addresses, without a slash at the end.
+    now
+        Becomes the links' `sent_at`.
+    recipient_tag
+        What the ESP replaces with the recipient token.
+    instance_tag
+        What the ESP replaces with the send's id, for a mailing that is sent again and again; empty for none.
+    utm
+        Campaign parameters; None adds none.
+    honeypot_url
+        Where a link leads that no person sees, so that whoever follows it is a machine; empty for none.
+
+    Raises
+    ------
+    BadInput
+        If the campaign has the wrong form, or the merge tags contain both kinds of quotes or an angle bracket.
+    """
+
+    campaign: str
+    keyring: Keyring
+    open_url: str
+    click_url: str
+    now: Instant
+    recipient_tag: str = RECIPIENT_TAG
+    instance_tag: str = ""
+    utm: Utm | None = GA4
+    honeypot_url: str = ""
+
+    def __post_init__(self) -> None:
+        tags = self.recipient_tag + self.instance_tag
+        if ('"' in tags and "'" in tags) or "<" in tags or ">" in tags:
+            raise BadInput(
+                "The merge tags cannot stand in an attribute.", "Use one kind of quotes in them and no angle brackets."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,67 +149,18 @@ class Instrumented:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mailing:
-    campaign: str
-    keyring: Keyring
-    open_url: str
-    click_url: str
-    now: Instant
-    recipient_tag: str
-    instance_tag: str
-    utm: Utm | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Edit:
     start: int
     end: int
     text: str
 
 
-def instrument(
-    html: str,
-    *,
-    campaign: str,
-    keyring: Keyring,
-    open_url: str,
-    click_url: str,
-    now: Instant,
-    recipient_tag: str = RECIPIENT_TAG,
-    instance_tag: str = "",
-    utm: Utm | None = GA4,
-) -> Instrumented:
+def instrument(html: str, mailing: Mailing) -> Instrumented:
     """Return `html` with tracked links and the open pixel; the time is linear in its length.
 
     A link that should not or cannot be tracked stays as it is, and the report says why. Instrumenting a mail a second
-    time changes nothing.
-
-    Parameters
-    ----------
-    html
-        The mail.
-    campaign
-        The mailing's id.
-    keyring
-        Signs.
-    open_url, click_url
-        Base addresses, without a slash at the end.
-    now
-        Becomes the links' `sent_at`.
-    recipient_tag
-        What the ESP replaces with the recipient token.
-    instance_tag
-        What the ESP replaces with the send's id, for a mailing that is sent again and again; empty for none.
-    utm
-        Campaign parameters; None adds none.
-
-    Raises
-    ------
-    BadInput
-        If the campaign has the wrong form, or the merge tags contain both kinds of quotes or an angle bracket.
+    time changes nothing. Raises `BadInput` if the campaign has the wrong form.
     """
-    _check_merge_tags(recipient_tag + instance_tag)
-    mailing = _Mailing(campaign, keyring, open_url, click_url, now, recipient_tag, instance_tag, utm)
     links: list[Link] = []
     edits: list[_Edit] = []
     line, counted, pixel_at, has_pixel = 1, 0, len(html), False
@@ -181,7 +195,7 @@ def _applied(html: str, edits: list[_Edit]) -> Iterator[str]:
 
 
 def _link(
-    attributes: dict[str, markup.Attribute], mailing: _Mailing, *, position: int, line: int
+    attributes: dict[str, markup.Attribute], mailing: Mailing, *, position: int, line: int
 ) -> tuple[Link, list[_Edit]]:
     href = attributes["href"]
     if reason := _reason_to_leave(attributes, mailing):
@@ -211,7 +225,7 @@ def _link(
     return Link(position, line, href.value, destination), [_Edit(href.start, href.end, f"{mark}{url}{mark}")]
 
 
-def _reason_to_leave(attributes: dict[str, markup.Attribute], mailing: _Mailing) -> str:
+def _reason_to_leave(attributes: dict[str, markup.Attribute], mailing: Mailing) -> str:
     href = attributes["href"].value.strip(_AROUND)
     if _text(attributes, "data-mailtailor").lower() == "off":
         return "marked data-mailtailor=off"
@@ -243,10 +257,11 @@ def _with_utm(url: str, utm: Utm, *, campaign: str, position: int) -> str:
     _, _, query = address.partition("?")
     taken = {unquote_plus(parameter.partition("=")[0]).lower() for parameter in query.split("&")}
     wanted = {
-        "utm_source": utm.source,
-        "utm_medium": utm.medium,
+        "utm_source": "mailtailor",
+        "utm_medium": "email",
         "utm_campaign": campaign,
         "utm_content": str(position),
+        **utm.parameters,
     }
     added = "&".join(f"{name}={quote(value, safe='')}" for name, value in wanted.items() if value and name not in taken)
     if not added:
@@ -255,7 +270,7 @@ def _with_utm(url: str, utm: Utm, *, campaign: str, position: int) -> str:
     return f"{address}{joint}{added}{mark}{fragment}"
 
 
-def _pixel(mailing: _Mailing) -> str:
+def _pixel(mailing: Mailing) -> str:
     token = sign_mailing(mailing.keyring, MailingToken(mailing.campaign))
     url = f"{mailing.open_url}{open_path(_with_instance(token, mailing), mailing.recipient_tag)}"
     mark = "'" if '"' in url else '"'
@@ -265,12 +280,5 @@ def _pixel(mailing: _Mailing) -> str:
     )
 
 
-def _with_instance(token: str, mailing: _Mailing) -> str:
+def _with_instance(token: str, mailing: Mailing) -> str:
     return f"{token}~{mailing.instance_tag}" if mailing.instance_tag else token
-
-
-def _check_merge_tags(tags: str) -> None:
-    if ('"' in tags and "'" in tags) or "<" in tags or ">" in tags:
-        raise BadInput(
-            "The merge tags cannot stand in an attribute.", "Use one kind of quotes in them and no angle brackets."
-        )
