@@ -94,7 +94,7 @@ def store(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
             for message_id in part.messages:
                 failures.add(message_id, error)
         else:
-            count("EventsArchived", len(part.rows))
+            count("EventsArchived", 0 if part.mail else len(part.rows))
     return failures.response()
 
 

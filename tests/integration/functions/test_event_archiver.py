@@ -13,7 +13,7 @@ from functions.event_archiver import handler
 from functions.event_archiver.handler import Dependencies, store
 from mailtailor.aws.archive_bucket import ArchiveBucket
 from mailtailor.aws.startup import prepared
-from mailtailor.events import archive
+from mailtailor.events import archive, mail_counts
 from mailtailor.events.envelope import pack
 from mailtailor.events.event import Event
 from tests.integration.functions.intake_engine import Context
@@ -85,12 +85,15 @@ class Bench:
     def stored(self) -> list[str]:
         return [stored["Key"] for stored in self.s3.list_objects_v2(Bucket="archive").get("Contents", [])]
 
-    def ids(self) -> list[str]:
-        """Download everything and read it as the documents tell."""
+    def download(self) -> None:
         for key in self.stored():
             file = self.folder / key
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(self.s3.get_object(Bucket="archive", Key=key)["Body"].read())
+
+    def ids(self) -> list[str]:
+        """Download everything and read it as the documents tell."""
+        self.download()
         rows = self.duckdb.execute(archive.READ_SQL, {"files": f"{self.folder}/events/*/*/*.parquet"}).fetchall()
         return sorted(row[0] for row in rows)
 
@@ -208,6 +211,72 @@ def test_a_function_that_dies_between_two_calls_leaves_nothing_that_its_successo
     # then
     assert bench.ids() == ALL
     assert len(bench.stored()) == CALLS
+
+
+def opened(number: int) -> Event:
+    return event(number).model_copy(update={"type": "email_opened", "properties": {"campaign": "spring"}})
+
+
+def opens(count: int = 40) -> list[dict[str, Any]]:
+    return [message(f"open-{number}", "".join(pack([opened(number).model_dump_json()]))) for number in range(count)]
+
+
+def counted_opens(bench: Bench) -> int:
+    bench.download()
+    files = [str(file) for file in bench.folder.glob("mail/*/*/*.parquet")]
+    return mail_counts.counts(bench.duckdb, files, "spring").totals.human_opens
+
+
+def test_what_happens_to_mails_is_stored_a_second_time_for_counting(bench: Bench) -> None:
+    # when
+    failed = bench.run(*opens(), *batch())
+    # then
+    assert failed == []
+    assert len([key for key in bench.stored() if key.startswith("mail/received=2023-11-15/hour=12/")]) == 1
+    assert bench.ids() == ALL
+    assert counted_opens(bench) == 40
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_a_message_is_done_only_when_both_of_its_files_are_stored(bench: Bench, lost: str) -> None:
+    calls = 3  # two buckets of profiles and the hour's rows
+    for number in range(1, calls + 1):
+        # given
+        bench.flaky.calls = 0
+        (bench.flaky.fail_before if lost == "request" else bench.flaky.fail_after).add(number)
+
+        # when
+        failed = set(bench.run(*opens()))
+        bench.flaky.fail_before.clear()
+        bench.flaky.fail_after.clear()
+        done = 40 - len(failed)
+
+        # then
+        assert failed
+        assert len(bench.ids()) >= done
+        assert counted_opens(bench) >= done
+        assert bench.run(*(one for one in opens() if one["messageId"] in failed)) == []
+        assert len(bench.ids()) == counted_opens(bench) == 40
+        for key in bench.stored():
+            bench.s3.delete_object(Bucket="archive", Key=key)
+            (bench.folder / key).unlink()
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_function_that_dies_between_the_two_files_of_an_event_counts_it_once_in_the_end(
+    bench: Bench, call: int
+) -> None:
+    # given
+    bench.flaky.die_at = call
+    with pytest.raises(SystemExit):
+        bench.run(*opens())
+
+    # when: its messages come again, some in other company
+    bench.run(*opens()[:25])
+    bench.run(*opens()[15:])
+
+    # then
+    assert len(bench.ids()) == counted_opens(bench) == 40
 
 
 def test_a_malformed_message_is_poison_and_everything_else_is_kept(bench: Bench) -> None:

@@ -11,6 +11,18 @@ what it wrote. A batch that comes again in other company makes doubles, which re
 | type, source, profile_id | VARCHAR | as in `Event` |
 | occurred_at, received_at | TIMESTAMP_MS | UTC |
 | properties, attributes, consent | VARCHAR | JSON objects |
+
+What happens to mails is there a second time, narrow, for counting (`mail_counts`):
+`mail/received=2026-11-24/hour=13/<hash>.parquet`, the hour being that of receipt in UTC.
+
+| column | type | meaning |
+|---|---|---|
+| id, type, profile_id | VARCHAR | as above; type is one of `MAIL_TYPES` |
+| campaign, instance | VARCHAR | of the message; may be empty |
+| position, url | INTEGER, VARCHAR | of a clicked link; null and empty if not known |
+| occurred_at | TIMESTAMP_MS | UTC |
+| machine | VARCHAR | the reason why no person did it; empty for a person |
+| corrects | VARCHAR | the id of the event that an `event_corrected` is about, else empty |
 """
 
 from __future__ import annotations
@@ -26,12 +38,15 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from mailtailor.events.event import Event
-from mailtailor.instant import to_datetime
+from mailtailor.instant import Instant, to_datetime
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 BUCKETS: Final = 16
+CORRECTED: Final = "event_corrected"
+MAIL_TYPES: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked", CORRECTED})
+MAX_POSITION: Final = (1 << 31) - 1
 
 READ_SQL: Final = """\
 SELECT id, type, source, profile_id, occurred_at, received_at, properties, attributes, consent
@@ -40,7 +55,7 @@ QUALIFY row_number() OVER (PARTITION BY id ORDER BY occurred_at, received_at) = 
 """
 """Each event once; of doubles the one that occurred first, as profiles count them. `$files` is a pattern of paths."""
 
-_WRITE_SQL: Final = """\
+_WRITE_EVENTS_SQL: Final = """\
 COPY (
     SELECT id, type, source, profile_id,
            make_timestamp_ms(occurred_at)::TIMESTAMP_MS AS occurred_at,
@@ -53,6 +68,17 @@ COPY (
 ) TO '%s' (FORMAT parquet, COMPRESSION zstd)
 """
 
+_WRITE_MAIL_SQL: Final = """\
+COPY (
+    SELECT id, type, profile_id, campaign, instance, position, url,
+           make_timestamp_ms(occurred_at)::TIMESTAMP_MS AS occurred_at, machine, corrects
+    FROM read_json($rows, format = 'newline_delimited', columns = {
+        id: 'VARCHAR', type: 'VARCHAR', profile_id: 'VARCHAR', campaign: 'VARCHAR', instance: 'VARCHAR',
+        position: 'INTEGER', url: 'VARCHAR', occurred_at: 'BIGINT', machine: 'VARCHAR', corrects: 'VARCHAR'})
+    ORDER BY campaign, occurred_at, id
+) TO '%s' (FORMAT parquet, COMPRESSION zstd)
+"""
+
 
 @dataclass(slots=True)
 class Part:
@@ -62,6 +88,8 @@ class Part:
     ----------
     prefix
         The folder.
+    mail
+        Whether these are the narrow rows of mail events.
     rows
         The events, each as a line of JSON; a repeated one is there once.
     messages
@@ -69,6 +97,7 @@ class Part:
     """
 
     prefix: str
+    mail: bool = False
     rows: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
 
@@ -87,7 +116,8 @@ class Part:
             rows, file = Path(folder) / "rows.json", Path(folder) / "rows.parquet"
             rows.write_text(self._text())
             # COPY takes no parameter for its target; the folder's name is our own.
-            connection.execute(_WRITE_SQL % file, {"rows": str(rows)})
+            write = _WRITE_MAIL_SQL if self.mail else _WRITE_EVENTS_SQL
+            connection.execute(write % file, {"rows": str(rows)})
             return file.read_bytes()
 
     def _text(self) -> str:
@@ -130,8 +160,16 @@ def prefix(event: Event) -> str:
     return f"events/received={day.isoformat()}/bucket={bucket(event.profile_id):02}"
 
 
+def mail_prefix(received_at: Instant) -> str:
+    """Return the folder of the narrow rows of what was received then."""
+    moment = to_datetime(received_at)
+    return f"mail/received={moment.date().isoformat()}/hour={moment.hour:02}"
+
+
 def parts(batch: Mapping[str, Iterable[Event]]) -> list[Part]:
     """Return the files to write for a batch of messages, given by message id.
+
+    A mail event is in two of them.
 
     Raises
     ------
@@ -145,6 +183,11 @@ def parts(batch: Mapping[str, Iterable[Event]]) -> list[Part]:
             part = by_prefix.setdefault(where, Part(where))
             part.rows.add(_row(event))
             part.messages.add(message)
+            if row := _mail_row(event):
+                where = mail_prefix(event.received_at)
+                part = by_prefix.setdefault(where, Part(where, mail=True))
+                part.rows.add(row)
+                part.messages.add(message)
     return list(by_prefix.values())
 
 
@@ -162,6 +205,36 @@ def _row(event: Event) -> str:
             "consent": _compact({str(purpose): granted for purpose, granted in event.consent.items()}),
         }
     )
+
+
+def _mail_row(event: Event) -> str:
+    """Return what counting needs of a mail event; empty if it is none, or of no campaign."""
+    campaign, corrects = _text(event, "campaign"), _text(event, "corrects")
+    if event.type not in MAIL_TYPES or not (corrects if event.type == CORRECTED else campaign):
+        return ""
+    position = event.properties.get("position")
+    known = isinstance(position, int) and not isinstance(position, bool) and 0 <= position <= MAX_POSITION
+    clicked = event.type == "email_link_clicked"
+    return _compact(
+        {
+            "id": event.id,
+            "type": event.type,
+            "profile_id": event.profile_id,
+            "campaign": campaign,
+            "instance": _text(event, "instance"),
+            "position": position if known and clicked else None,
+            "url": _text(event, "url") if clicked else "",
+            "occurred_at": event.occurred_at,
+            "machine": _text(event, "machine"),
+            "corrects": corrects if event.type == CORRECTED else "",
+        }
+    )
+
+
+def _text(event: Event, name: str) -> str:
+    value = event.properties.get(name)
+    # Half a surrogate pair may stand in JSON from outside, and would make the whole file unwritable.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def _compact(value: Mapping[str, object]) -> str:
