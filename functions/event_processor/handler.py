@@ -18,8 +18,11 @@ from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.events.envelope import pack, unpack
 from mailtailor.events.event import Event
+from mailtailor.instant import SECOND
+from mailtailor.profiles import wake_up
 from mailtailor.profiles.processing import Processor
 from mailtailor.segments.engine import Engine
+from mailtailor.tracking.bursts import BurstSettings, parse_bursts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +38,9 @@ class Settings:
     profiles_table: str
     wake_ups_queue_url: str
     archive_queue_url: str
+    rebuilds_queue_url: str
+    bursts: str = "3/1000 6/10000"
+    provisional_seconds: int = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,18 @@ def connect() -> Dependencies:
     def archive(events: Iterable[Event]) -> None:
         archive_queue.send_all(pack(event.model_dump_json(exclude_defaults=True) for event in events))
 
+    rebuilds_queue = Queue(client=sqs, url=settings.rebuilds_queue_url)
+
+    def rebuild(profile_id: str) -> None:
+        rebuilds_queue.send_all(wake_up.pack([profile_id]))
+
+    bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     processor = Processor(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
-        engine=Engine(definitions.segments()),
+        engine=Engine(definitions.segments(), bursts=bursts),
         archive=archive,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
+        rebuild=rebuild,
         clock=clock_from_environment(),
         pause=pause_after_conflict,
     )
@@ -106,6 +119,7 @@ def process(
     for message_id, error in outcome.failed.items():
         failures.add(message_id, error)
     count("EventsAccepted", outcome.accepted)
+    count("EventsCorrected", outcome.corrected)
     count("EventsWithoutConsent", outcome.refused)
     count("AttributesDropped", outcome.dropped)
     count("Flips", outcome.flips)

@@ -14,9 +14,11 @@ from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.instant import SECOND
 from mailtailor.profiles.processing import WakeUpProcessor
 from mailtailor.profiles.wake_up import unpack
 from mailtailor.segments.engine import Engine
+from mailtailor.tracking.bursts import BurstSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +32,7 @@ class Settings:
 
     profiles_table: str
     wake_ups_queue_url: str
+    provisional_seconds: int = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def connect() -> Dependencies:
     sqs = clients.sqs()
     processor = WakeUpProcessor(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
-        engine=Engine(definitions.segments()),
+        engine=Engine(definitions.segments(), bursts=BurstSettings(provisional=settings.provisional_seconds * SECOND)),
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         clock=clock_from_environment(),
         pause=pause_after_conflict,

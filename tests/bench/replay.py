@@ -38,7 +38,12 @@ def replay(everybody: list[list[Event]] | None = None) -> Replay:
     """Process every event as its own batch, and every wake-up at its instant."""
     store, now, segments = MeteredStore(), [0], engine()
     processor = Processor(
-        store=store, engine=segments, archive=lambda _: None, wake=lambda _: None, clock=lambda: now[0]
+        store=store,
+        engine=segments,
+        archive=lambda _: None,
+        wake=lambda _: None,
+        rebuild=lambda _: None,
+        clock=lambda: now[0],
     )
     waker = WakeUpProcessor(store=store, engine=segments, wake=lambda _: None, clock=lambda: now[0])
     result, due = Replay(), _Due(store)

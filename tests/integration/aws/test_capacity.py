@@ -49,7 +49,12 @@ def run(store: ProfileStore) -> None:
     """Process some customers' events one by one, and wake everybody a week later."""
     segments, now = engine(), [0]
     processor = Processor(
-        store=store, engine=segments, archive=lambda _: None, wake=lambda _: None, clock=lambda: now[0]
+        store=store,
+        engine=segments,
+        archive=lambda _: None,
+        wake=lambda _: None,
+        rebuild=lambda _: None,
+        clock=lambda: now[0],
     )
     waker = WakeUpProcessor(store=store, engine=segments, wake=lambda _: None, clock=lambda: now[0])
     people = people_events()[:PEOPLE]

@@ -50,7 +50,8 @@ class Cloud:
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
         create_tables(self.dynamodb, profiles="profiles", keyed=("clock",))
         self.queues = {
-            name: self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("events", "wake", "archive")
+            name: self.sqs.create_queue(QueueName=name)["QueueUrl"]
+            for name in ("events", "wake", "archive", "rebuilds")
         }
         self.engine: Engine = engine()
 
@@ -103,6 +104,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made = Cloud()
         monkeypatch.setenv("WAKE_UPS_QUEUE_URL", made.queues["wake"])
         monkeypatch.setenv("ARCHIVE_QUEUE_URL", made.queues["archive"])
+        monkeypatch.setenv("REBUILDS_QUEUE_URL", made.queues["rebuilds"])
         for function in (event_processor, wake_processor, segment_clock):
             monkeypatch.setattr(function, "dependencies", cache(function.connect))
         yield made
@@ -226,3 +228,37 @@ def test_the_clock_finds_who_was_armed_while_it_was_down(cloud: Cloud) -> None:
     sent = sweep(index=parts.index, cursor=parts.cursor, wake=parts.wake, now=now() + 3 * DAY)
     # then
     assert sent == 1
+
+
+def clicks(*links: int, at: int) -> list[dict[str, Any]]:
+    return [
+        event("email_link_clicked", id=f"click-{link}", at=at + link, properties={"campaign": "c", "position": link})
+        for link in links
+    ]
+
+
+def test_a_burst_is_corrected_in_the_archive(cloud: Cloud) -> None:
+    # given
+    at = now() - 10_000
+    message = body(consented(), *clicks(1, 2, 3, at=at))
+    # when
+    assert event_processor.handler(cloud.deliver(message), CONTEXT) == {"batchItemFailures": []}
+    # then
+    (archived,) = cloud.messages("archive")
+    corrected = [one["properties"]["corrects"] for one in archived["events"] if one["type"] == "event_corrected"]
+    assert corrected == ["click-1", "click-2", "click-3"]
+    assert cloud.messages("rebuilds") == []
+
+
+def test_a_hit_that_comes_after_its_burst_was_forgotten_has_the_profile_rebuilt(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given hits that are provisional for no time at all
+    monkeypatch.setenv("PROVISIONAL_SECONDS", "0")
+    at = now() - 10_000
+    event_processor.handler(cloud.deliver(body(consented(), *clicks(2, 3, at=at))), CONTEXT)
+    assert cloud.messages("rebuilds") == []
+    # when
+    event_processor.handler(cloud.deliver(body(*clicks(1, at=at))), CONTEXT)
+    # then
+    assert cloud.messages("rebuilds") == [{"v": 1, "profiles": [ANNA]}]

@@ -57,11 +57,17 @@ class Story:
         self.done: set[str] = set()
         """Ids of the events of acknowledged messages."""
         self.wake_ups: list[tuple[int, str]] = []
+        self.rebuilds: list[str] = []
         self.cursor: int | None = None
 
     def fresh(self) -> Processor:
         return Processor(
-            store=self.store, engine=self.engine, archive=self.archive, wake=self.wake, clock=lambda: self.now
+            store=self.store,
+            engine=self.engine,
+            archive=self.archive,
+            wake=self.wake,
+            rebuild=self.rebuild,
+            clock=lambda: self.now,
         )
 
     # Troubles.
@@ -83,6 +89,10 @@ class Story:
         events = list(events)
         self.store.before("archive")
         self.archived |= {one.id: one for one in events}
+
+    def rebuild(self, profile_id: str) -> None:
+        self.store.before("rebuild")
+        self.rebuilds.append(profile_id)
 
     def wake(self, by_delay: Mapping[int, list[str]]) -> None:
         self.store.before("wake")

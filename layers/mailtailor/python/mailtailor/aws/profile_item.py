@@ -14,6 +14,7 @@
 | due_at, due_bucket | N, S | keys of the due index |
 | flips | L of M | only in the write that flipped; the stream publishes them |
 | flipped | BOOL | beside flips: what the stream's filter looks for, since it cannot look for a list |
+| incomplete | BOOL | only until the profile is rebuilt from the archive |
 | merged_into | S | only in a pointer |
 | epoch | N | revocation epoch, absent when 0 |
 """
@@ -59,6 +60,7 @@ def encode(profile: Profile, flips: Sequence[Flip]) -> Item:
             {"M": {name: {"L": _membership(one)} for name, one in profile.memberships.items()}},
         ),
         "definitions": (profile.definitions, {"S": profile.definitions}),
+        "incomplete": (profile.incomplete, {"BOOL": True}),
         "flips": (flips, {"L": [{"M": _flip(flip)} for flip in flips]}),
         "flipped": (flips, {"BOOL": True}),
     }
@@ -89,6 +91,7 @@ def decode(item: Mapping[str, Any]) -> Profile:
         definitions=item["definitions"]["S"] if "definitions" in item else "",
         as_of=_int(item, "as_of"),
         due_at=int(item["due_at"]["N"]) if "due_at" in item else None,
+        incomplete="incomplete" in item,
         merged_into=item["merged_into"]["S"] if "merged_into" in item else None,
     )
 

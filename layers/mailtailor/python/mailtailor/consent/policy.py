@@ -33,8 +33,11 @@ class Consent:
 
 ConsentRecord = Mapping[Purpose, Consent]
 
-NEEDS_NO_TRACKING: Final = frozenset({"identified", "consent_changed", "email_delivered", "order_completed"})
-"""Events that exist without watching anybody: what the recipient told us, what we sent, what they bought."""
+NEEDS_NO_TRACKING: Final = frozenset(
+    {"identified", "consent_changed", "email_delivered", "order_completed", "event_corrected"}
+)
+"""Events that exist without watching anybody: what the recipient told us, what we sent, what they bought, and that
+something we had recorded was not theirs."""
 
 
 def allows(consent: ConsentRecord, purpose: Purpose) -> bool:

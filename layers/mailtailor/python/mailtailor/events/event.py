@@ -14,6 +14,7 @@ from mailtailor.profiles.identity import IdentityKind
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 
+MAX_EVENT_ID: Final = 200
 _WORD_BREAK: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -36,7 +37,7 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(min_length=1, max_length=200)
+    id: str = Field(min_length=1, max_length=MAX_EVENT_ID)
     type: EventType
     source: str = Field(min_length=1, max_length=40)
     profile_id: ProfileId | None = None

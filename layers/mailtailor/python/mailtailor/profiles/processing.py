@@ -35,8 +35,8 @@ Archive = Callable[[Iterable[Event]], None]
 """Sends accepted events, each with its profile's id, to the archive."""
 Wake = Callable[[Mapping[int, list[str]]], None]
 """Sends wake-ups: profile ids by the seconds until they are due."""
-
-
+Rebuild = Callable[[str], None]
+"""Asks for a profile to be rebuilt from the archive, given its id."""
 Pause = Callable[[int], None]
 """Waits before a conflict's n-th repetition, counted from 0, so that those who write one profile get out of step."""
 
@@ -68,6 +68,7 @@ class Outcome:
     failed: dict[str, Exception] = field(default_factory=dict)
     """Messages to be tried again, with the reason."""
     accepted: int = 0
+    corrected: int = 0
     refused: int = 0
     dropped: int = 0
     flips: int = 0
@@ -102,8 +103,8 @@ class Processor:
     ----------
     store, engine
         The profiles and the segments.
-    archive, wake
-        Where accepted events and near wake-ups go.
+    archive, wake, rebuild
+        Where accepted events, near wake-ups and incomplete profiles go.
     clock
         Tells the current instant.
     pause
@@ -117,6 +118,7 @@ class Processor:
         engine: Engine,
         archive: Archive,
         wake: Wake,
+        rebuild: Rebuild,
         clock: Callable[[], Instant],
         pause: Pause = _at_once,
     ) -> None:
@@ -124,6 +126,7 @@ class Processor:
         self._engine = engine
         self._archive = archive
         self._wake = wake
+        self._rebuild = rebuild
         self._clock = clock
         self._pause = pause
         self._pointers: dict[str, str] = {}
@@ -212,7 +215,8 @@ class Processor:
         armed_before = profile.due_at
         merged, linked = self._link(profile, work.events, now, outcome)
         applied = projection.apply(profile, work.events, engine=self._engine, now=now)
-        outcome.accepted += len(applied.accepted)
+        outcome.accepted += len(applied.accepted) - applied.corrected
+        outcome.corrected += applied.corrected
         outcome.refused += applied.refused
         outcome.dropped += applied.dropped
         admitted = [event.model_copy(update={"profile_id": profile.id, "identities": ()}) for event in applied.accepted]
@@ -263,9 +267,14 @@ class Processor:
                 pending = self._again(profile.id, work, archived)
                 continue
             outcome.flips += len(pending.flips) + sum(len(merged.exits) for merged in pending.merged)
-            if pending.linked:
-                return
-            pending = self._again(profile.id, work, archived)
+            if not pending.linked:
+                pending = self._again(profile.id, work, archived)
+                continue
+            if profile.incomplete:
+                # After the write, so that whoever rebuilds finds it; if this fails, the message comes again and asks
+                # again, because the profile still says so.
+                self._rebuild(profile.id)
+            return
 
     def _again(self, profile_id: str, work: _Work, archived: set[str]) -> _Pending:
         # Somebody may have merged this profile into another meanwhile, so pointers are followed anew.

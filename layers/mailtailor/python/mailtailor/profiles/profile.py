@@ -57,6 +57,8 @@ class Profile:
         The instant of the last evaluation; never moves back, though clocks of two machines may.
     due_at
         When the clock wakes this profile; may be earlier than needed, never later.
+    incomplete
+        A correction left less than segments may need; the profile is to be rebuilt from the archive.
     merged_into
         Set on the pointer that remains of a profile that became part of another.
     """
@@ -72,6 +74,7 @@ class Profile:
     definitions: str = ""
     as_of: Instant = 0
     due_at: Instant | None = None
+    incomplete: bool = False
     merged_into: str | None = None
 
     @property

@@ -14,8 +14,9 @@ from typing import Final
 from mailtailor.consent.policy import Purpose, allows, may_record, stated, stricter
 from mailtailor.events.event import Event
 from mailtailor.instant import FOREVER, Instant
+from mailtailor.profiles import corrections
 from mailtailor.profiles.profile import Attribute, Flip, Profile
-from mailtailor.segments.engine import NOT_A_MEMBER, Engine, Membership
+from mailtailor.segments.engine import HITS, NOT_A_MEMBER, Engine, Membership
 
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTE_BYTES: Final = 8_192
@@ -28,7 +29,9 @@ class Applied:
     """What applying events did, besides changing the profile."""
 
     accepted: tuple[Event, ...]
-    """Events that the profile's consent admits; they belong in the archive."""
+    """Events that the profile's consent admits, and the corrections they gave rise to; they belong in the archive."""
+    corrected: int
+    """How many of them are such corrections."""
     refused: int
     """Events dropped for want of consent."""
     dropped: int
@@ -41,26 +44,47 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
     accepted: list[Event] = []
     refused = 0
     consented = allows(profile.consent, Purpose.PERSONALIZATION)
-    for event in sorted(events, key=lambda event: (event.occurred_at, not event.consent, event.id)):
+    for event in sorted(events, key=_order):
         if event.consent:
             profile.consent = stated(profile.consent, event.consent, event.occurred_at)
         if not may_record(profile.consent, event.type):
             refused += 1
             continue
-        accepted.append(event)
-        for name, value in event.attributes.items():
-            _state(profile, name, Attribute(value, event.occurred_at))
-        engine.record(
-            profile.streams,
-            event_id=event.id,
-            event_type=event.type,
-            at=event.occurred_at,
-            properties=event.properties,
-        )
+        labelled = corrections.labelled(event)
+        accepted.append(labelled)
+        for name, value in labelled.attributes.items():
+            _state(profile, name, Attribute(value, labelled.occurred_at))
+        _record(profile, labelled, engine=engine, now=now)
+    corrected = corrections.found(profile, engine=engine, now=now)
+    accepted += corrected
     dropped = _make_room(profile) if any(event.attributes for event in accepted) else 0
     changed_consent = consented != allows(profile.consent, Purpose.PERSONALIZATION)
     reason = "consent" if changed_consent else f"event:{accepted[-1].id}" if accepted else "time"
-    return Applied(tuple(accepted), refused, dropped, evaluate(profile, engine=engine, now=now, reason=reason))
+    flips = evaluate(profile, engine=engine, now=now, reason=reason)
+    return Applied(tuple(accepted), len(corrected), refused, dropped, flips)
+
+
+def _order(event: Event) -> tuple[Instant, bool, bool, str]:
+    """Return what puts events in order of their time: consent before what it admits, corrections after all."""
+    return event.occurred_at, not event.consent, event.type == corrections.TYPE, event.id
+
+
+def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> None:
+    if event.type == corrections.TYPE:
+        profile.incomplete |= corrections.obey(profile, event, engine=engine, now=now)
+        return
+    human = event.type in HITS and not event.properties.get("machine")
+    if human and engine.is_late(profile.streams, event.occurred_at):
+        # What would betray it as a machine's may be forgotten; the archive knows.
+        profile.incomplete = True
+    engine.record(
+        profile.streams,
+        event_id=event.id,
+        event_type=event.type,
+        at=event.occurred_at,
+        properties=event.properties,
+        seen=now,
+    )
 
 
 def evaluate(profile: Profile, *, engine: Engine, now: Instant, reason: str) -> tuple[Flip, ...]:
@@ -127,6 +151,7 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     winner.consent = stricter(winner.consent, loser.consent)
     know(winner, loser.identities | {loser.id})
     winner.epoch = max(winner.epoch, loser.epoch)
+    winner.incomplete |= loser.incomplete
     engine.unite(winner.streams, loser.streams)
     exits = tuple(
         Flip(segment, entered=False, at=now, reason="merge", valid_until=FOREVER)

@@ -1,0 +1,68 @@
+"""Opens and clicks that machines made: labelled when they arrive, corrected when it shows only later.
+
+A correction is an event of its own, `event_corrected`, that names the corrected one; the archive keeps both.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+from mailtailor.events.event import MAX_EVENT_ID, Event
+from mailtailor.instant import Instant
+from mailtailor.profiles.profile import Profile
+from mailtailor.segments.engine import HITS, Engine
+from mailtailor.tracking.machine import label
+
+TYPE: Final = "event_corrected"
+
+
+def labelled(event: Event) -> Event:
+    """Return `event` with what it shows by itself: `machine`, the reason why no person made it, or `proxy`."""
+    if event.type not in HITS:
+        return event
+    verdict = label(event.type, event.properties)
+    shown = {name: value for name, value in (("machine", verdict.machine), ("proxy", verdict.proxy)) if value}
+    return event.model_copy(update={"properties": {**event.properties, **shown}}) if shown else event
+
+
+def found(profile: Profile, *, engine: Engine, now: Instant) -> list[Event]:
+    """Take out of what counts the hits that others have shown to be a machine's; return the corrections that say so."""
+    return [
+        correction(profile.id, event_id, at=at, reason=reason, now=now)
+        for event_id, (at, reason) in sorted(engine.judge(profile.streams).items())
+    ]
+
+
+def correction(profile_id: str, event_id: str, *, at: Instant, reason: str, now: Instant) -> Event:
+    """Return the event that says a machine made the hit `event_id`, which happened `at`.
+
+    Its own id follows from the hit's, so that a correction found twice is the same one.
+    """
+    own_id = f"correction:{event_id}"
+    if len(own_id) > MAX_EVENT_ID:
+        own_id = f"correction:{blake2b(event_id.encode(), digest_size=16).hexdigest()}"
+    return Event(
+        id=own_id,
+        type=TYPE,
+        source="mailtailor",
+        profile_id=profile_id,
+        occurred_at=at,
+        received_at=now,
+        properties={"corrects": event_id, "machine": reason},
+    )
+
+
+def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> bool:
+    """Take the hit that a correction from outside names out of what counts.
+
+    Returns
+    -------
+    Whether something may be missing now that was pruned before.
+    """
+    corrected = event.properties.get("corrects")
+    if not isinstance(corrected, str):
+        return False
+    return engine.forget(
+        profile.streams, event_id=corrected, at=event.occurred_at, properties=event.properties, seen=now
+    )
