@@ -44,9 +44,8 @@ def world(*segments: SegmentDefinition) -> World:
 
 
 def corrected(world: World) -> dict[str, Any]:
-    return {
-        str(one.properties["corrects"]): one.properties["machine"] for one in world.archived if one.type == "event_corrected"
-    }
+    said = [one.properties for one in world.archived if one.type == "event_corrected"]
+    return {str(one["corrects"]): one["machine"] for one in said}
 
 
 def test_a_click_counts_at_once() -> None:
