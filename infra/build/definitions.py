@@ -1,4 +1,4 @@
-"""Compiles the definitions (segments, blocks, offers) into the package that functions load."""
+"""Compiles the definitions (segments, blocks, offers, countdowns) into the package that functions load."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ def compile_definitions(source: Path) -> dict[str, str]:
         If a definition is missing or cannot be used; names file and line.
     """
     # Imported here because pydantic and YAML are of no use to whoever builds only the other layers.
-    from mailtailor.content.files import check_audiences, load_blocks, load_offers  # noqa: PLC0415
+    from mailtailor.content.files import check_audiences, load_blocks, load_countdowns, load_offers  # noqa: PLC0415
     from mailtailor.segments.files import load_segments  # noqa: PLC0415
 
     segments = load_segments(source / "segments")
     blocks = load_blocks(source / "blocks")
     check_audiences(blocks, [segment.name for segment in segments], source / "blocks")
     offers = load_offers(source / "offers.yaml")
+    countdowns = load_countdowns(source / "countdowns.yaml", [block.name for block in blocks])
     return {
         "__init__.py": _INIT,
         "segments.json": _json([segment.model_dump(mode="json", by_alias=True) for segment in segments]),
         "blocks.json": _json([block.model_dump(mode="json", by_alias=True) for block in blocks]),
         "offers.json": _json(offers.model_dump(mode="json", by_alias=True)),
+        "countdowns.json": _json(countdowns.model_dump(mode="json", by_alias=True)),
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 from infra.build import layers
 from infra.build.definitions import compile_definitions
 from mailtailor.content.block import Block
+from mailtailor.content.countdown import CountdownList
 from mailtailor.content.offer import OfferList
 from mailtailor.definition_files import DefinitionError
 from mailtailor.segments.definition import SegmentDefinition
@@ -33,6 +34,8 @@ def test_functions_read_back_what_was_compiled(definitions: Path) -> None:
     assert {segment.name for segment in segments} == {file.stem for file in definitions.glob("segments/*.yaml")}
     assert {block.name for block in blocks} == {folder.name for folder in definitions.glob("blocks/*")}
     assert OfferList.model_validate_json(compiled["offers.json"])
+    countdowns = CountdownList.model_validate_json(compiled["countdowns.json"]).countdowns
+    assert all(countdown.until for countdown in countdowns)
 
 
 def test_a_faulty_segment_stops_the_build_with_file_and_line(
@@ -53,7 +56,7 @@ def test_a_faulty_segment_stops_the_build_with_file_and_line(
     assert f"{file}:{number}:" in str(refused.value)
 
 
-@pytest.mark.parametrize("missing", ["segments", "blocks", "offers.yaml", "blocks/hero/block.yaml"])
+@pytest.mark.parametrize("missing", ["segments", "blocks", "offers.yaml", "countdowns.yaml", "blocks/hero/block.yaml"])
 def test_a_missing_definition_stops_the_build_and_is_named(definitions: Path, missing: str) -> None:
     # given
     path = definitions / missing

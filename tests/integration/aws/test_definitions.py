@@ -30,7 +30,7 @@ def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     sys.modules.pop(PACKAGE, None)
-    for definition in (definitions.segments, definitions.blocks, definitions.offers):
+    for definition in (definitions.segments, definitions.blocks, definitions.offers, definitions.countdowns):
         definition.cache_clear()
 
 
@@ -39,6 +39,7 @@ def test_what_was_compiled_is_what_is_loaded(layer: Path) -> None:
     assert {segment.name for segment in definitions.segments()} >= {"recent_purchasers", "browse_abandoners"}
     assert [block.name for block in definitions.blocks()] == ["hero"]
     assert "everywhere" in {offer.name for offer in definitions.offers().offers}
+    assert "winter_sale" in {countdown.name for countdown in definitions.countdowns().countdowns}
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '[{"name": "hero"}]'])

@@ -133,5 +133,5 @@ def engine(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[Engine]:
 def _forget() -> None:
     clients._session.cache_clear()
     sys.modules.pop(PACKAGE, None)
-    for definition in (definitions.segments, definitions.blocks, definitions.offers):
+    for definition in (definitions.segments, definitions.blocks, definitions.offers, definitions.countdowns):
         definition.cache_clear()

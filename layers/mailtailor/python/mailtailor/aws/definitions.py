@@ -1,4 +1,4 @@
-"""Segments, blocks and offers as the build compiled them into the definitions layer, validated and read once."""
+"""Segments, blocks, offers and countdowns as the build compiled them, validated and read once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.content.block import Block
+from mailtailor.content.countdown import CountdownList
 from mailtailor.content.offer import OfferList
 from mailtailor.errors import MailtailorError
 from mailtailor.segments.definition import SegmentDefinition
@@ -35,6 +36,12 @@ def blocks() -> tuple[Block, ...]:
 def offers() -> OfferList:
     """Return all offers; raise `MailtailorError` as `segments` does."""
     return _read("offers.json", TypeAdapter(OfferList))
+
+
+@cache
+def countdowns() -> CountdownList:
+    """Return all countdowns; raise `MailtailorError` as `segments` does."""
+    return _read("countdowns.json", TypeAdapter(CountdownList))
 
 
 def _read(name: str, model: TypeAdapter[T]) -> T:

@@ -1,4 +1,4 @@
-"""The path of a content block: `/content/{block}`, with `.html`, `.json` or `.txt` at the end."""
+"""The paths of content: blocks, `/content/{block}` with `.html`, `.json` or `.txt` at the end, and images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 CONTENT: Final = "content"
+IMAGE: Final = "image"
 _MAX_PATH: Final = 16_384
 
 
@@ -34,3 +35,20 @@ def read(raw: str) -> Address:
     if dot and suffix in list(Shape):
         return Address(block, Shape(suffix))
     return Address(parts[1], Shape.HTML)
+
+
+def image_name(raw: str) -> str:
+    """Return which image the undecoded path `/image/{name}/{recipient}.gif` asks for, empty if it names none.
+
+    What follows the name only tells recipients' addresses apart, so that no cache gives one's image to another. It is
+    not read, and may be an ESP's merge tag that nobody filled in.
+    """
+    parts = [part for part in raw.split("/") if part] if len(raw) <= _MAX_PATH else []
+    if len(parts) < 2 or parts[0] != IMAGE:
+        return ""
+    return unquote(parts[1]).partition(".")[0]
+
+
+def image_path(name: str, recipient: str) -> str:
+    """Return the path of an image; the recipient's token, or an ESP's merge tag in place of it."""
+    return f"/{IMAGE}/{name}/{recipient}.gif"

@@ -1,4 +1,4 @@
-"""Reads blocks and offers from files, and checks them so that a mistake stops the deploy and not a mail.
+"""Reads blocks, offers and countdowns from files, and checks them so that a mistake stops the deploy and not a mail.
 
 A block is a directory with a `block.yaml` and the template files that it names. Each template is compiled and tried
 with sample data; every error names the file and the line.
@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 
 from mailtailor.content.block import PRODUCTS_SHOWN, Block, Variant
 from mailtailor.content.catalog import Product
+from mailtailor.content.countdown import Countdown, CountdownList, end_text
 from mailtailor.content.offer import Offer, OfferList
 from mailtailor.content.render import Format, Renderer, template_name
 from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment, did_you_mean
@@ -64,6 +66,20 @@ def load_offers(path: Path) -> OfferList:
     return load(path, OfferList)
 
 
+def load_countdowns(path: Path, blocks: Iterable[str] = ()) -> CountdownList:
+    """Return the countdowns in `path`, their ends written out; raise `DefinitionError` as `load_blocks` does.
+
+    No countdown may have the name of one of `blocks`: in reports and addresses one would be taken for the other.
+    """
+    taken = set(blocks)
+    listed = load(path, CountdownList).countdowns
+    for index, countdown in enumerate(listed):
+        if countdown.name in taken:
+            line = line_in(path, ("countdowns", index, "name"))
+            raise DefinitionError(path, line, f"there is a block named {countdown.name!r}; choose another name.")
+    return CountdownList(countdowns=tuple(_written_out(path, index, one) for index, one in enumerate(listed)))
+
+
 def check_audiences(blocks: Iterable[Block], segments: Iterable[str], directory: Path) -> None:
     """Refuse an audience that names no segment.
 
@@ -83,6 +99,16 @@ def check_audiences(blocks: Iterable[Block], segments: Iterable[str], directory:
                         line_in(path, ("variants", index, "audience", place)),
                         _sentence(f"there is no segment {segment!r}{did_you_mean(segment, known)}"),
                     )
+
+
+def _written_out(path: Path, index: int, countdown: Countdown) -> Countdown:
+    try:
+        zone = ZoneInfo(countdown.time_zone)
+    except (ValueError, KeyError, OSError) as error:
+        line = line_in(path, ("countdowns", index, "time_zone"))
+        message = f"there is no time zone {countdown.time_zone!r}; write one such as Europe/London."
+        raise DefinitionError(path, line, message) from error
+    return countdown.model_copy(update={"until": countdown.until or end_text(countdown, zone)})
 
 
 def _load_block(path: Path) -> Block:
