@@ -8,7 +8,7 @@ from typing import Any, Final
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 
 from mailtailor.aws import http
-from mailtailor.aws.capture import Capture, connect
+from mailtailor.aws.capture import Capture, connect, facts, opted_out
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.startup import prepared
 from mailtailor.events import capture
@@ -23,26 +23,24 @@ dependencies = prepared(connect)
 
 
 def answer(request: http.Request, given: Capture) -> dict[str, Any]:
-    """Return the image and record the open; a machine that only probes (HEAD) has opened nothing."""
-    if request.method == "HEAD":
-        return HEAD
+    """Return the image, or its headers alone (HEAD), and record the open unless the browser asks not to."""
+    image = HEAD if request.method == "HEAD" else IMAGE
+    if opted_out(request):
+        count("OpensOptedOut")
+        return image
     path = tracked_path(request.path, OPEN)
     try:
         mailing = given.keys.read(lambda keyring: read_mailing(keyring, path.subject))
         recipient = given.keys.read(lambda keyring: read_recipient(keyring, path.recipient, Purpose.TRACK))
     except BadToken as error:
         count("OpensRefused", reason=error.reason)
-        return IMAGE
+        return image
     given.queue(
         capture.opened(
-            event_id=given.new_id(),
-            mailing=mailing,
-            recipient=recipient,
-            at=given.clock(),
-            user_agent=request.headers.get("user-agent", ""),
+            event_id=given.new_id(), mailing=mailing, recipient=recipient, at=given.clock(), facts=facts(request)
         )
     )
-    return IMAGE
+    return image
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)

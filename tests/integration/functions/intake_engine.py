@@ -85,14 +85,17 @@ class Context:
     aws_request_id: str = "request"
 
 
-def http_event(method: str, path: str, body: bytes | str = b"", **headers: str) -> dict[str, Any]:
-    """Return the HTTP API's event of a request; bytes as base64."""
+def http_event(
+    method: str, path: str, body: bytes | str = b"", query: str = "", source: str = "192.0.2.1", **headers: str
+) -> dict[str, Any]:
+    """Return the HTTP API's event of a request from the address `source`; bytes as base64."""
     binary = isinstance(body, bytes)
     return {
         "version": "2.0",
         "rawPath": path,
+        "rawQueryString": query,
         "headers": {name.replace("_", "-"): value for name, value in headers.items()},
-        "requestContext": {"requestId": "request", "http": {"method": method, "path": path}},
+        "requestContext": {"requestId": "request", "http": {"method": method, "path": path, "sourceIp": source}},
         "body": base64.b64encode(body).decode() if isinstance(body, bytes) else body,
         "isBase64Encoded": binary,
     }

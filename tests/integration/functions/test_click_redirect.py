@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from functions.click_redirect import handler as click_redirect
 from mailtailor.aws.capture import connect
 from mailtailor.aws.startup import prepared
 from mailtailor.tracking import tokens
-from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, sign_link, sign_mailing
+from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, read_stitch, sign_link, sign_mailing
 from tests.integration.functions.capture_engine import (
     FOREIGN,
     KEYRING,
@@ -38,15 +39,25 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         yield running
 
 
-def click(path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
-    return click_redirect.handler(http_event(method, path, "", **headers), Context())  # type: ignore[no-any-return]
+def click(path: str, query: str = "", method: str = "GET", **headers: str) -> dict[str, Any]:
+    return click_redirect.handler(http_event(method, path, query=query, **headers), Context())  # type: ignore[no-any-return]
+
+
+def change(world: Engine, patch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Give the function other settings."""
+    capture = replace(world.capture, **settings)
+    patch.setattr(click_redirect, "dependencies", lambda: capture)
 
 
 def assert_leads_to(response: dict[str, Any], destination: str) -> None:
     assert response["statusCode"] == 302
-    assert response["headers"]["location"] == destination
-    assert response["headers"]["cache-control"] == "no-store"
-    assert response["headers"]["referrer-policy"] == "no-referrer"
+    assert response["headers"] == {
+        "location": destination,
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        "content-type": "text/plain; charset=utf-8",
+        "x-content-type-options": "nosniff",
+    }
     assert not response["body"]
 
 
@@ -84,18 +95,94 @@ def test_the_header_is_ascii_and_the_event_keeps_the_address_as_signed(world: En
     assert world.queued()[0].properties["url"] == url
 
 
-def test_parameters_that_arrive_with_the_click_are_not_forwarded(world: Engine) -> None:
+def test_the_click_fills_the_slots_and_no_value_enters_the_event(world: Engine) -> None:
     # given
-    event = http_event("GET", f"/c/{TOKEN}/{recipient()}", "")
-    event |= {"rawQueryString": "next=https://evil.example", "queryStringParameters": {"next": "https://evil.example"}}
+    link = sign_link(KEYRING, replace(LINK, url="https://shop.example/?name=\0&id=7&city=\0#top"))
+    # when
+    response = click(f"/c/{link}/{recipient()}", "s1=Ann+Example&s2=K%C3%B6ln%20%26x%3D1&s1=second&id=8")
     # then
-    assert_leads_to(click_redirect.handler(event, Context()), LINK.url)
+    assert_leads_to(response, "https://shop.example/?name=Ann%20Example&id=7&city=K%C3%B6ln%20%26x%3D1#top")
+    assert world.queued()[0].properties["url"] == "https://shop.example/?name=&id=7&city=#top"
+
+
+def test_slots_that_the_click_does_not_fill_are_empty(world: Engine) -> None:
+    # given
+    link = sign_link(KEYRING, replace(LINK, url="https://shop.example/?name=\0&city=\0"))
+    # then
+    assert_leads_to(click(f"/c/{link}/{recipient()}", "s2=K"), "https://shop.example/?name=&city=K")
+    assert_leads_to(click(f"/c/{link}/{recipient()}", "s1=" + "x" * 20_000), "https://shop.example/?name=&city=")
+    assert len(world.queued()) == 2
+
+
+def test_parameters_that_arrive_with_the_click_are_not_forwarded(world: Engine) -> None:
+    assert_leads_to(click(f"/c/{TOKEN}/{recipient()}", "next=https://evil.example&s1=x"), LINK.url)
     assert len(world.queued()) == 1
 
 
-def test_a_probe_is_redirected_and_not_recorded(world: Engine) -> None:
+def test_parameters_of_the_allow_list_are_forwarded_and_override_nothing(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    change(world, monkeypatch, forwarded=("gclid", "mc_cid", "id", "mt_stitch"))
+    query = f"next=x&mc_cid=a%26b&gclid={'g' * 300}&gclid=second&id=2&mt_stitch=planted"
+    # then
+    assert_leads_to(
+        click(f"/c/{TOKEN}/{recipient()}", query),
+        f"https://shop.example/lamp?id=1&gclid={'g' * 200}&mc_cid=a%26b#top",
+    )
+    assert world.queued()[0].properties["url"] == LINK.url
+
+
+def test_a_probe_is_redirected_and_recorded_as_one(world: Engine) -> None:
     assert_leads_to(click(f"/c/{TOKEN}/{recipient()}", method="HEAD"), LINK.url)
+    assert world.queued()[0].properties["method"] == "HEAD"
+
+
+def test_a_browser_that_asks_not_to_be_tracked_is_redirected_and_not_recorded(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    change(world, monkeypatch, stitching=True)
+    link = sign_link(KEYRING, replace(LINK, url="https://shop.example/?name=\0"))
+    # when
+    response = click(f"/c/{link}/{recipient()}", "s1=Ann", sec_gpc="1")
+    # then
+    assert_leads_to(response, "https://shop.example/?name=Ann")
     assert world.queued() == []
+    printed = capsys.readouterr().out
+    assert '"ClicksOptedOut":[1.0]' in printed
+    assert PROFILE not in printed
+
+
+def test_the_shops_page_is_told_whose_click_it_was_if_that_is_wanted(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    change(world, monkeypatch, stitching=True)
+    # when
+    addresses = [click(f"/c/{TOKEN}/{recipient()}")["headers"]["location"] for _ in range(2)]
+    # then
+    stitches = [re.fullmatch(r"https://shop\.example/lamp\?id=1&mt_stitch=([\w-]+)#top", one) for one in addresses]
+    told = [read_stitch(KEYRING, one[1], now=NOW + 600_000) for one in stitches if one]
+    assert [(one.profile_id, one.issued_at) for one in told] == [(PROFILE, NOW)] * 2
+    assert told[0].nonce != told[1].nonce
+    assert not [event for event in world.queued() if "mt_stitch" in str(event.properties)]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (f"/c/{TOKEN}/{recipient()}", "HEAD"),
+        (f"/c/{TOKEN}/{recipient(FOREIGN)}", "GET"),
+        (f"/c/{TOKEN}/", "GET"),
+        (f"/c/{sign_link(KEYRING, replace(LINK, position=0))}/{recipient()}", "GET"),
+    ],
+)
+def test_what_is_nobodys_click_is_not_stitched(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, path: str, method: str
+) -> None:
+    change(world, monkeypatch, stitching=True)
+    assert_leads_to(click(path, method=method), LINK.url)
 
 
 @pytest.mark.parametrize(
@@ -203,5 +290,17 @@ def test_without_the_keys_the_recipient_is_asked_to_try_again(world: Engine) -> 
 
 def test_the_environment_of_a_deployed_function_is_all_it_needs(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(click_redirect, "dependencies", prepared(connect))
-    assert_leads_to(click(f"/c/{TOKEN}/{recipient()}"), LINK.url)
+    assert_leads_to(click(f"/c/{TOKEN}/{recipient()}", "gclid=1"), LINK.url)
     assert len(world.queued()) == 1
+
+
+@pytest.mark.usefixtures("world")
+def test_forwarding_and_stitching_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setenv("FORWARDED_PARAMETERS", "mc_cid, gclid,")
+    monkeypatch.setenv("STITCHING", "on")
+    monkeypatch.setattr(click_redirect, "dependencies", prepared(connect))
+    # when
+    sent = click(f"/c/{TOKEN}/{recipient()}", "gclid=1&other=2&mc_cid=3")["headers"]["location"]
+    # then
+    assert re.fullmatch(r"https://shop\.example/lamp\?id=1&mt_stitch=[\w-]{70,80}&mc_cid=3&gclid=1#top", sent)

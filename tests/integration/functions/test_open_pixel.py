@@ -84,9 +84,48 @@ def test_the_send_instance_distinguishes_messages(world: Engine) -> None:
     assert {event.properties["instance"] for event in world.queued()} == {"7"}
 
 
-def test_a_probe_gets_the_headers_and_has_opened_nothing(world: Engine) -> None:
-    assert_image(open_pixel.handler(http_event("HEAD", PATH), Context()), b"")
+def test_a_probe_gets_the_headers_and_is_recorded_as_one(world: Engine) -> None:
+    # when
+    response = open_pixel.handler(http_event("HEAD", PATH), Context())
+    # then
+    assert_image(response, b"")
+    assert response["headers"] == opened(PATH)["headers"]
+    assert [event.properties.get("method") for event in world.queued()] == ["HEAD", None]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"purpose": "prefetch"},
+        {"sec_purpose": "prefetch;prerender"},
+        {"Sec_Purpose": "prefetch;anonymous-client-ip"},
+        {"x_purpose": "preview"},
+        {"x_moz": "Prefetch"},
+    ],
+)
+def test_an_image_fetched_ahead_says_so(world: Engine, headers: dict[str, str]) -> None:
+    opened(PATH, **headers)
+    assert world.queued()[0].properties["prefetch"] is True
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_of_a_browser_that_asks_not_to_be_tracked_nothing_is_recorded(
+    world: Engine, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    # when
+    response = open_pixel.handler(http_event(method, PATH, sec_gpc="1"), Context())
+    # then
+    assert_image(response, GIF if method == "GET" else b"")
     assert world.queued() == []
+    printed = capsys.readouterr().out
+    assert metrics(printed)["OpensOptedOut"] == [1.0]
+    assert PROFILE not in printed
+
+
+@pytest.mark.parametrize("value", ["0", "", "true"])
+def test_any_other_value_of_the_privacy_control_says_nothing(world: Engine, value: str) -> None:
+    opened(PATH, sec_gpc=value)
+    assert len(world.queued()) == 1
 
 
 def test_a_token_of_a_retired_key_is_recorded(world: Engine) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtailor.events import capture
+from mailtailor.events.capture import Facts
 from mailtailor.events.event import Event
 from mailtailor.tracking.tokens import LinkToken, MailingToken, Purpose, RecipientToken
 
@@ -17,7 +18,7 @@ AT = 1_764_000_000_000
 def test_an_open_is_an_event_whatever_the_user_agent(user_agent: str) -> None:
     # when
     text = capture.opened(
-        event_id="e1", mailing=MailingToken("spring", "7"), recipient=RECIPIENT, at=AT, user_agent=user_agent
+        event_id="e1", mailing=MailingToken("spring", "7"), recipient=RECIPIENT, at=AT, facts=Facts(user_agent)
     )
     event = Event.model_validate_json(text)
     # then
@@ -48,3 +49,26 @@ def test_a_click_on_a_link_without_product_names_none() -> None:
     link = LinkToken("https://shop.example/", "spring", 1, AT)
     properties = json.loads(capture.clicked(event_id="e3", link=link, recipient=RECIPIENT, at=AT))["properties"]
     assert properties.keys() == {"campaign", "url", "position"}
+
+
+def test_an_event_holds_the_facts_that_are_unusual() -> None:
+    # given
+    mailing = MailingToken("spring")
+    facts = Facts(user_agent="Scanner/1.0", head=True, prefetch=True, network="barracuda")
+    # when
+    text = capture.opened(event_id="e4", mailing=mailing, recipient=RECIPIENT, at=AT, facts=facts)
+    # then
+    assert Event.model_validate_json(text).properties == {
+        "campaign": "spring",
+        "user_agent": "Scanner/1.0",
+        "method": "HEAD",
+        "prefetch": True,
+        "network": "barracuda",
+    }
+    assert Facts().properties() == {}
+
+
+def test_no_merged_value_enters_an_event() -> None:
+    link = LinkToken("https://shop.example/?mail=\0&a=1", "spring", 1, AT)
+    event = Event.model_validate_json(capture.clicked(event_id="e5", link=link, recipient=RECIPIENT, at=AT))
+    assert event.properties["url"] == "https://shop.example/?mail=&a=1"

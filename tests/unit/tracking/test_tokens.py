@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import string
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,19 +19,23 @@ from mailtailor.tracking.tokens import (
     MailingToken,
     Purpose,
     RecipientToken,
+    StitchToken,
     UnknownKey,
     read_link,
     read_mailing,
     read_recipient,
+    read_stitch,
     sign_link,
     sign_mailing,
     sign_recipient,
+    sign_stitch,
 )
 
 SECRET = {"active": "k1", "k1": "first secret key of the tests, long", "k0": "older secret key of the tests, long"}
 KEYRING = Keyring.from_secret(SECRET)
 PROFILE = base64.urlsafe_b64encode(bytes(range(16))).rstrip(b"=").decode()
 LINK = LinkToken("https://shop.example/p?id=1#top", "spring", 3, 1_764_000_000_000, "85123A", "lights")
+STITCH = StitchToken(PROFILE, 1_764_000_000_000, bytes(range(12)))
 ALPHABET = string.ascii_letters + string.digits + "-_"
 
 hosts = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]{2,5}){1,2}\Z")
@@ -87,6 +92,8 @@ def test_what_we_did_not_sign_is_refused_and_never_breaks_the_reader(garbage: st
         read_mailing(KEYRING, garbage)
     with pytest.raises(BadToken):
         read_recipient(KEYRING, garbage, Purpose.TRACK)
+    with pytest.raises(BadToken):
+        read_stitch(KEYRING, garbage, now=0)
 
 
 @pytest.mark.parametrize("spelling", ["{}=", "{}==", " {}", "{}\n", "{}!", "%20{}"])
@@ -156,17 +163,68 @@ def test_a_recipient_token_serves_its_purpose_only(made_for: Purpose, used_for: 
 
 
 def test_a_token_of_one_kind_is_refused_as_another() -> None:
-    link, mailing = sign_link(KEYRING, LINK), sign_mailing(KEYRING, MailingToken("spring"))
-    recipient = sign_recipient(KEYRING, RecipientToken(PROFILE, Purpose.TRACK))
-    for token in (link, mailing):
-        with pytest.raises(BadToken):
-            read_recipient(KEYRING, token, Purpose.TRACK)
-    for token in (link, recipient):
-        with pytest.raises(BadToken):
-            read_mailing(KEYRING, token)
-    for token in (mailing, recipient):
-        with pytest.raises(BadToken):
-            read_link(KEYRING, token)
+    # given
+    signed: dict[str, str] = {
+        "link": sign_link(KEYRING, LINK),
+        "mailing": sign_mailing(KEYRING, MailingToken("spring")),
+        "stitch": sign_stitch(KEYRING, STITCH),
+        **{purpose: sign_recipient(KEYRING, RecipientToken(PROFILE, purpose)) for purpose in Purpose},
+    }
+    readers: dict[str, Callable[[str], object]] = {
+        "link": lambda token: read_link(KEYRING, token),
+        "mailing": lambda token: read_mailing(KEYRING, token),
+        "stitch": lambda token: read_stitch(KEYRING, token, now=STITCH.issued_at),
+        Purpose.TRACK: lambda token: read_recipient(KEYRING, token, Purpose.TRACK),
+        Purpose.CONTENT: lambda token: read_recipient(KEYRING, token, Purpose.CONTENT),
+        Purpose.MANAGE: lambda token: read_recipient(KEYRING, token, Purpose.MANAGE),
+    }
+    # then
+    for kind, token in signed.items():
+        for wanted, read in readers.items():
+            if wanted == kind:
+                read(token)
+            else:
+                with pytest.raises(BadToken, match="signature"):
+                    read(token)
+
+
+@given(profile_ids, st.integers(0, 1 << 45), st.binary(min_size=12, max_size=12))
+def test_a_stitch_comes_back_exactly_within_ten_minutes_and_not_later(
+    profile_id: str, issued_at: int, nonce: bytes
+) -> None:
+    # given
+    stitch = StitchToken(profile_id, issued_at, nonce)
+    token = sign_stitch(KEYRING, stitch)
+    # then
+    assert read_stitch(KEYRING, token, now=issued_at + 600_000) == stitch
+    with pytest.raises(BadToken) as refusal:
+        read_stitch(KEYRING, token, now=issued_at + 600_001)
+    assert refusal.value.reason == "expired"
+
+
+def test_a_stitch_of_a_retired_key_is_read() -> None:
+    token = sign_stitch(replace(KEYRING, active="k0"), STITCH)
+    assert read_stitch(KEYRING, token, now=STITCH.issued_at) == STITCH
+
+
+def test_two_stitches_of_one_person_are_as_unlike_as_those_of_two() -> None:
+    # given
+    one, same, other = (
+        base64.urlsafe_b64decode(sign_stitch(KEYRING, StitchToken(profile_id, STITCH.issued_at, nonce)) + "==")
+        for profile_id, nonce in ((PROFILE, b"a" * 12), (PROFILE, b"b" * 12), ("A" * 22, b"c" * 12))
+    )
+    pseudonym = base64.urlsafe_b64decode(f"{PROFILE}==")
+    # then: all begin with version, key id and instant; of the rest no four bytes are alike
+    nonce_at = one.index(b"a" * 12)
+    assert one[:nonce_at] == same[:nonce_at] == other[:nonce_at]
+    assert not [at for at in range(nonce_at, len(one) - 3) if one[at : at + 4] == same[at : at + 4]]
+    assert pseudonym not in one + same
+
+
+@pytest.mark.parametrize("nonce", [b"", b"x" * 11, b"x" * 13])
+def test_a_nonce_of_another_length_is_not_signed(nonce: bytes) -> None:
+    with pytest.raises(BadInput):
+        sign_stitch(KEYRING, replace(STITCH, nonce=nonce))
 
 
 def test_a_token_too_long_is_refused_unread() -> None:

@@ -26,13 +26,30 @@ RETRY_AFTER_SECONDS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the API handed it over: header names in lower case, the path undecoded, the body raw."""
+    """A request as the API handed it over: header names in lower case, path and raw query undecoded, the body raw.
+
+    `source` is the address that connected to the API, which behind a CDN is the CDN's.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    raw_query: str = ""
+    source: str = ""
+
+    @property
+    def viewer(self) -> str:
+        """The address of who asked, empty if unknown; for looking up its network at once, and never to be kept.
+
+        The CDN appends the viewer's address to `X-Forwarded-For` and the API the CDN's. A client that reaches the API
+        itself can write there what it likes, so nothing but a label may depend on this.
+        """
+        passed = [address for one in self.headers.get("x-forwarded-for", "").split(",") if (address := one.strip())]
+        if passed and passed[-1] == self.source:
+            passed.pop()
+        return passed[-1] if passed else self.source
 
 
 def request(event: Mapping[str, Any]) -> Request:
@@ -59,6 +76,8 @@ def request(event: Mapping[str, Any]) -> Request:
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         query=event.get("queryStringParameters") or {},
         body=body,
+        raw_query=str(event.get("rawQueryString") or ""),
+        source=str(http.get("sourceIp") or ""),
     )
 
 

@@ -7,7 +7,8 @@ A token is unpadded base64url of
 The tag is HMAC-SHA256 of all before it, truncated to 128 bits: a forger has no offline test and needs about 2^127
 requests, and a click URL stays 22 characters shorter than with the whole digest. Each kind of token, and each purpose
 of a recipient token, has a key of its own derived from the signing key, so none is accepted for another. Payloads
-are not encrypted: they hold what the mail itself shows, and a pseudonym.
+are not encrypted: they hold what the mail itself shows, and a pseudonym. Only a stitch token hides its profile, for
+it is shown to the shop's page and all scripts in it.
 
 No dependency but the standard library, for this is on the path of every open and click.
 """
@@ -25,7 +26,7 @@ from functools import lru_cache
 from typing import Final
 
 from mailtailor.errors import BadInput, MailtailorError, Unauthorized
-from mailtailor.instant import Instant
+from mailtailor.instant import MINUTE, Instant
 from mailtailor.tracking.destination import BadDestination, check_destination
 
 VERSION: Final = 1
@@ -33,6 +34,8 @@ TAG_BYTES: Final = 16
 MAX_TOKEN_CHARACTERS: Final = 4_096
 """Longer ones are refused unread. Leaves a link about 2,900 bytes of URL, campaign, product and category."""
 MIN_KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+STITCH_LIFETIME: Final = 10 * MINUTE
 
 _KEY_ID: Final = re.compile(r"(?!active$)[A-Za-z0-9_-]{1,16}")
 _CAMPAIGN: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,100}")
@@ -47,7 +50,7 @@ class BadToken(Unauthorized):
     Parameters
     ----------
     reason
-        One short word for metrics: `length`, `encoding`, `version`, `key`, `signature` or `payload`.
+        One short word for metrics: `length`, `encoding`, `version`, `key`, `signature`, `payload` or `expired`.
     message
         The sentence for people.
     """
@@ -82,11 +85,11 @@ class LinkToken:
     Attributes
     ----------
     url
-        The destination, exactly as signed.
+        The destination, exactly as signed; may have slots (`destination.SLOT`).
     campaign
         The mailing.
     position
-        The link's number in the mail, from 1.
+        The link's number in the mail, from 1; 0 is the honeypot, which no person sees.
     sent_at
         When the mail was instrumented.
     product_id, category
@@ -129,6 +132,30 @@ class RecipientToken:
     profile_id: str
     purpose: Purpose
     epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StitchToken:
+    """Whose click led to a page: lets the browser there be the recipient's, once and for ten minutes.
+
+    Attributes
+    ----------
+    profile_id
+        The recipient. The token hides it: two tokens of one person have nothing in common.
+    issued_at
+        When the click happened.
+    nonce
+        12 random bytes that no other token has.
+    """
+
+    profile_id: str
+    issued_at: Instant
+    nonce: bytes
+
+    @property
+    def expires_at(self) -> Instant:
+        """The last instant at which the token is accepted."""
+        return self.issued_at + STITCH_LIFETIME
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -244,6 +271,31 @@ def read_recipient(keyring: Keyring, token: str, purpose: Purpose) -> RecipientT
     return RecipientToken(_base64url(payload[:_PROFILE_BYTES]), purpose, epoch)
 
 
+def sign_stitch(keyring: Keyring, stitch: StitchToken) -> str:
+    """Return the token of `stitch`; raise `BadInput` if the profile id or the nonce has the wrong form."""
+    if len(stitch.nonce) != NONCE_BYTES:
+        raise BadInput(f"The nonce of a stitch token has {NONCE_BYTES} bytes.")
+    hidden = _masked(keyring.keys[keyring.active], stitch.nonce, _profile_bytes(stitch.profile_id))
+    return _sign(keyring, b"stitch", _varint(stitch.issued_at) + stitch.nonce + hidden)
+
+
+def read_stitch(keyring: Keyring, token: str, *, now: Instant) -> StitchToken:
+    """Return what `token` says; raise `UnknownKey` or `BadToken` as `read_link` does, and if it has expired."""
+    payload, key = _opened(keyring, b"stitch", token)
+    reader = _Reader(payload)
+    issued_at, nonce, hidden = reader.varint(), reader.raw(NONCE_BYTES), reader.raw(_PROFILE_BYTES)
+    stitch = StitchToken(_base64url(_masked(key, nonce, hidden)), issued_at, nonce)
+    if now > stitch.expires_at:
+        raise BadToken("expired", "The token has expired.")
+    return stitch
+
+
+def _masked(key: bytes, nonce: bytes, profile: bytes) -> bytes:
+    """Return a profile's bytes hidden, or what was hidden as it was: the XOR with a pad that `nonce` alone has."""
+    pad = hmac.digest(_subkey(key, b"stitch pad"), nonce, "sha256")
+    return bytes(one ^ other for one, other in zip(profile, pad[:_PROFILE_BYTES], strict=True))
+
+
 def _sign(keyring: Keyring, context: bytes, payload: bytes) -> str:
     key_id = keyring.active.encode()
     signed = bytes((VERSION, len(key_id))) + key_id + payload
@@ -252,6 +304,11 @@ def _sign(keyring: Keyring, context: bytes, payload: bytes) -> str:
 
 def _verified(keyring: Keyring, context: bytes, token: str) -> bytes:
     """Return the payload of a token whose signature is right for `context`."""
+    return _opened(keyring, context, token)[0]
+
+
+def _opened(keyring: Keyring, context: bytes, token: str) -> tuple[bytes, bytes]:
+    """Return the payload of such a token, and the key that signed it."""
     data = _decoded(token)
     if len(data) < 2 + TAG_BYTES:
         raise BadToken("length", "The token is too short.")
@@ -265,7 +322,7 @@ def _verified(keyring: Keyring, context: bytes, token: str) -> bytes:
         raise UnknownKey
     if not hmac.compare_digest(tag, _tag(key, context, signed)):
         raise BadToken("signature", "The token's signature is wrong.")
-    return signed[start:]
+    return signed[start:], key
 
 
 def _decoded(token: str) -> bytes:
@@ -362,6 +419,12 @@ class _Reader:
         length = self.varint()
         start, self._at = self._at, self._at + length
         return _text(self._data[start : self._at])
+
+    def raw(self, length: int) -> bytes:
+        start, self._at = self._at, self._at + length
+        if self._at > len(self._data):
+            raise BadToken("payload", "The token's content is cut off.")
+        return self._data[start : self._at]
 
     def rest(self) -> str:
         return _text(self._data[self._at :])
