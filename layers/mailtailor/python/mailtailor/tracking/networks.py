@@ -10,49 +10,58 @@ from bisect import bisect_right
 from typing import Final
 
 _RANGES: Final = {
-    # Exchange Online Protection, "Microsoft 365 URLs and IP address ranges", ids 9 and 10 (*.protection.outlook.com):
+    # Exchange Online Protection: sets 9 and 10 (*.protection.outlook.com) of "Microsoft 365 URLs and IP address ranges"
     # https://learn.microsoft.com/microsoft-365/enterprise/urls-and-ip-address-ranges
     "microsoft": (
-        "40.92.0.0/15 40.107.0.0/16 52.100.0.0/14 104.47.0.0/17 2a01:111:f400::/48 2a01:111:f403::/48"
+        "40.92.0.0/15 40.107.0.0/16 52.100.0.0/14 52.238.78.88/32 104.47.0.0/17 2a01:111:f400::/48 2a01:111:f403::/48"
     ),
-    # https://campus.barracuda.com/product/emailgatewaydefense/doc/96023004/ip-analysis-inbound/
-    "barracuda": "209.222.80.0/21",
-    # https://proofpoint.my.site.com/support/PPSup_SupportInfo
-    "proofpoint": "67.231.144.0/20 208.84.64.0/22 208.86.200.0/22",
+    # Email Gateway Defense by region: https://campus.barracuda.com/product/essentials/doc/78810332/ and
+    # .../emailgatewaydefense/doc/96023004/; 64.235.144.0/20 is Barracuda's own by ARIN (NET-64-235-144-0-1).
+    "barracuda": (
+        "3.24.133.128/25 13.200.136.128/25 15.222.16.128/25 18.133.136.96/27 18.133.136.128/26 18.184.203.224/27"
+        " 18.185.115.192/26 35.157.190.224/27 35.176.92.96/27 64.235.144.0/20 209.222.80.0/21"
+    ),
+    # Where Proofpoint's services are, for its customers' firewalls: https://proofpoint.my.site.com/support/PPSup_SupportInfo
+    "proofpoint": "62.209.50.0/24 67.231.144.0/20 91.209.104.0/24 208.84.64.0/22 208.86.200.0/22",
 }
+"""Of Mimecast and Cisco no list by themselves was found; see docs/machine-events.md."""
+
+_MAPPED: Final = 0xFFFF << 32
+"""An IPv4 address as the IPv6 one that stands for it (RFC 4291, 2.5.5.2)."""
 
 
 def _number(address: str) -> int:
-    """Return an IPv4 address as the IPv6 one that stands for it (RFC 4291, 2.5.5.2), as a number; -1 for garbage.
+    """Return an IP address as a number, IPv4 ones as mapped to IPv6; -1 for garbage.
 
     By hand, for importing `ipaddress` would cost the pixel more than all look-ups of a start.
     """
-    head, gap, tail = address.partition("::")
-    last = (tail if gap else head).rpartition(":")[2]
-    if "." in last:
-        quad = last.split(".")
-        if len(quad) != 4 or not all(part.isascii() and part.isdigit() and len(part) < 4 for part in quad):
-            return -1
-        bytes_ = [int(part) for part in quad]
-        if max(bytes_) > 255:
-            return -1
-        groups = f"{bytes_[0] << 8 | bytes_[1]:x}:{bytes_[2] << 8 | bytes_[3]:x}"
-        if address == last:
-            return _number("::ffff:" + groups)
-        return _number(address[: -len(last)] + groups)
+    colon = address.rfind(":")
+    if "." not in address[colon + 1 :]:
+        return _from_groups(address)
+    low = _from_quad(address[colon + 1 :])
+    if low < 0 or colon < 0:
+        return low if low < 0 else _MAPPED + low
+    return _from_groups(f"{address[: colon + 1]}{low >> 16:x}:{low & 0xFFFF:x}")
+
+
+def _from_quad(text: str) -> int:
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
+        return -1
+    numbers = [int(part) for part in parts]
+    return int.from_bytes(numbers, "big") if max(numbers) <= 0xFF else -1
+
+
+def _from_groups(text: str) -> int:
+    head, gap, tail = text.partition("::")
     before, after = (part.split(":") if part else [] for part in (head, tail))
     missing = 8 - len(before) - len(after)
     if missing < 1 if gap else missing:
         return -1
-    number = 0
-    for group in [*before, *("0" * missing), *after]:
-        if not 0 < len(group) < 5 or not group.isascii() or not group.isalnum():
-            return -1
-        try:
-            number = number << 16 | int(group, 16)
-        except ValueError:
-            return -1
-    return number
+    groups = [*before, *("0" * missing), *after]
+    if not all(0 < len(group) <= 4 and not group.strip("0123456789abcdefABCDEF") for group in groups):
+        return -1
+    return int("".join(group.zfill(4) for group in groups), 16)
 
 
 def _table() -> tuple[list[int], list[int], list[str]]:
