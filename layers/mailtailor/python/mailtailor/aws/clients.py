@@ -20,10 +20,11 @@ def _session() -> botocore.session.Session:
     return botocore.session.get_session()
 
 
-def _client(service: str, *, timeout: float, attempts: int, connect: float = 1) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+def _client(service: str, *, timeout: float, attempts: int, connect: float = 1, connections: int = 10) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
     config = Config(
         connect_timeout=connect,
         read_timeout=timeout,
+        max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     return _session().create_client(service, config=config)
@@ -41,9 +42,9 @@ def dynamodb(*, timeout: float = 5, attempts: int = 3, connect: float = 1) -> Dy
     return client
 
 
-def s3(*, timeout: float = 10, attempts: int = 3, connect: float = 1) -> S3Client:
-    """Return a client for S3."""
-    client: S3Client = _client("s3", timeout=timeout, attempts=attempts, connect=connect)
+def s3(*, timeout: float = 10, attempts: int = 3, connect: float = 1, connections: int = 10) -> S3Client:
+    """Return a client for S3 that as many threads can use at once as it has connections."""
+    client: S3Client = _client("s3", timeout=timeout, attempts=attempts, connect=connect, connections=connections)
     return client
 
 

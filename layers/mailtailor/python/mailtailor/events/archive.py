@@ -160,10 +160,14 @@ def prefix(event: Event) -> str:
     return f"events/received={day.isoformat()}/bucket={bucket(event.profile_id):02}"
 
 
+def mail_day(received_at: Instant) -> str:
+    """Return the folder, with its slash, of the narrow rows of all that was received that day."""
+    return f"mail/received={to_datetime(received_at).date().isoformat()}/"
+
+
 def mail_prefix(received_at: Instant) -> str:
     """Return the folder of the narrow rows of what was received then."""
-    moment = to_datetime(received_at)
-    return f"mail/received={moment.date().isoformat()}/hour={moment.hour:02}"
+    return f"{mail_day(received_at)}hour={to_datetime(received_at).hour:02}"
 
 
 def parts(batch: Mapping[str, Iterable[Event]]) -> list[Part]:
