@@ -26,6 +26,11 @@ def test_nothing_heavy_is_loaded(function: str) -> None:
     assert not {"pydantic", "jinja2", "boto3"} & set(loaded)
 
 
+def test_content_does_not_load_what_draws_images() -> None:
+    loaded = printed("import sys, functions.dynamic_content.handler; print(*sys.modules)").split()
+    assert "PIL" not in loaded
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_importing_takes_at_most_a_fifth_longer_than_importing_boto3(function: str) -> None:
     # CPU time, the least of several taken in turn: what else the machine does must not decide.
