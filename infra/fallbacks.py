@@ -46,6 +46,8 @@ class Fallback:
 FALLBACKS: Final = (
     Fallback(prefix="/o/", patience=5, content_type="image/gif", body=pixel.GIF),
     Fallback(prefix="/c/", patience=5, content_type="text/html; charset=utf-8", body=TRY_AGAIN.encode()),
+    # An error would be kept by mail clients' proxies for long.
+    Fallback(prefix="/image/", patience=3, content_type="image/gif", body=pixel.GIF),
     # The mail stays whole without the block.
     Fallback(prefix="/content/", patience=4, content_type="text/html; charset=utf-8", body=b""),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Layer = Literal["runtime", "archive", "mailtailor", "definitions"]
-LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "mailtailor", "definitions")
+Layer = Literal["runtime", "archive", "images", "mailtailor", "definitions"]
+LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "images", "mailtailor", "definitions")
 LIBRARY: Final[tuple[Layer, ...]] = ("runtime", "mailtailor")
 
 
@@ -46,6 +46,9 @@ _WITH_DEFINITIONS: Final[tuple[Layer, ...]] = (*LIBRARY, "definitions")
 OPEN_PIXEL: Final = Job(name="open_pixel", timeout=5, memory=256, reserved_concurrency=100)
 CLICK_REDIRECT: Final = Job(name="click_redirect", timeout=5, memory=256, reserved_concurrency=100)
 DYNAMIC_CONTENT: Final = Job(name="dynamic_content", timeout=3, layers=_WITH_DEFINITIONS, reserved_concurrency=100)
+OPEN_TIME_IMAGE: Final = Job(
+    name="open_time_image", timeout=3, memory=1024, layers=(*_WITH_DEFINITIONS, "images"), reserved_concurrency=50
+)
 
 TRACK_API: Final = Job(name="track_api", timeout=10)
 WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10)
@@ -55,7 +58,14 @@ WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, layers=_WITH_DEFI
 SEGMENT_CLOCK: Final = Job(name="segment_clock", timeout=50)
 MEMBERSHIP_PUBLISHER: Final = Job(name="membership_publisher", timeout=30)
 ESP_SYNC: Final = Job(name="esp_sync", timeout=60)
+# It reads years of the archive for one profile, so it has time and memory; nobody waits for it.
+PROFILE_REBUILDER: Final = Job(
+    name="profile_rebuilder", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive")
+)
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
+
+# Below what an HTTP API waits at most.
+CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
 
 JOBS: Final = (
     OPEN_PIXEL,
@@ -68,6 +78,8 @@ JOBS: Final = (
     MEMBERSHIP_PUBLISHER,
     ESP_SYNC,
     DYNAMIC_CONTENT,
+    OPEN_TIME_IMAGE,
     EVENT_ARCHIVER,
+    CAMPAIGN_REPORT,
 )
-HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT)
+HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT, OPEN_TIME_IMAGE)

@@ -11,9 +11,11 @@ from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
 from aws_cdk import aws_logs as logs
+from aws_cdk.aws_apigatewayv2_authorizers import HttpUserPoolAuthorizer
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
+from infra.constructs.administrators import Administrators
 from infra.constructs.exceptions import accept
 from infra.constructs.function import JobFunction
 
@@ -29,13 +31,26 @@ _ACCESS_LOG: Final = {
 
 THROTTLE: Final = {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
 """Requests a second on a throttled route; every SDK and provider sends again after a 429."""
+ADMIN_THROTTLE: Final = {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40}
+"""Requests a second on a route of people who manage the system; it also slows who guesses."""
 
 
 class PublicApi(Construct):
-    """An HTTP API whose every route is one job."""
+    """An HTTP API whose every route is one job.
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    Parameters
+    ----------
+    administrators
+        Who may use the routes that ask for a token.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, administrators: Administrators) -> None:
         super().__init__(scope, construct_id)
+        # The API checks signature, issuer, audience and time of a token by itself (a JWT authorizer); no function is
+        # called without a good one.
+        self._only_administrators = HttpUserPoolAuthorizer(
+            "Administrators", administrators, user_pool_clients=[administrators.client]
+        )
         self.api = apigatewayv2.HttpApi(self, "Api", description="Mailtailor", create_default_stage=False)
         log = logs.LogGroup(
             self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
@@ -70,22 +85,41 @@ class PublicApi(Construct):
         A job without concurrency of its own should be `throttled`, or a flood of requests that it refuses would take
         all of the account's. Routes behind the CDN must not be: it answers for a 503, but not for a 429.
         """
-        routes = self.api.add_routes(
+        routes = self._add(path, methods, job)
+        for route in routes:
+            accept(route, "AwsSolutions-APIG4", unauthenticated_because)
+        if throttled:
+            self._throttle(path, methods, routes, THROTTLE)
+
+    def admin_route(self, path: str, methods: Sequence[apigatewayv2.HttpMethod], *, job: JobFunction) -> None:
+        """Send `methods` on `path` to `job` for administrators alone: anybody else gets a 401 from the API."""
+        routes = self._add(path, methods, job, self._only_administrators)
+        self._throttle(path, methods, routes, ADMIN_THROTTLE)
+
+    def _add(
+        self,
+        path: str,
+        methods: Sequence[apigatewayv2.HttpMethod],
+        job: JobFunction,
+        authorizer: apigatewayv2.IHttpRouteAuthorizer | None = None,
+    ) -> list[apigatewayv2.HttpRoute]:
+        return self.api.add_routes(
             path=path,
             methods=list(methods),
             integration=HttpLambdaIntegration(
                 job.job.construct_id, job.function, timeout=Duration.seconds(job.job.timeout)
             ),
+            authorizer=authorizer,
         )
-        for route in routes:
-            accept(route, "AwsSolutions-APIG4", unauthenticated_because)
-        if throttled:
-            self._throttle(path, methods, routes)
 
     def _throttle(
-        self, path: str, methods: Sequence[apigatewayv2.HttpMethod], routes: Sequence[apigatewayv2.HttpRoute]
+        self,
+        path: str,
+        methods: Sequence[apigatewayv2.HttpMethod],
+        routes: Sequence[apigatewayv2.HttpRoute],
+        limit: Mapping[str, int],
     ) -> None:
-        self._limits |= {f"{method.value} {path}": THROTTLE for method in methods}
+        self._limits |= {f"{method.value} {path}": limit for method in methods}
         stage = self._stage.node.default_child
         assert isinstance(stage, apigatewayv2.CfnStage)  # noqa: S101 - for the type checker
         stage.route_settings = self._limits

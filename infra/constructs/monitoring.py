@@ -17,12 +17,13 @@ from constructs import Construct
 
 from infra.constructs.api import PublicApi
 from infra.constructs.function import JobFunction
-from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, EVENT_PROCESSOR, HOT, OPEN_PIXEL
+from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, EVENT_PROCESSOR, HOT, OPEN_PIXEL, OPEN_TIME_IMAGE
 
 LOSSES: Final = {
     OPEN_PIXEL: ("EventsNotQueued", "OpensFailed"),
     CLICK_REDIRECT: ("EventsNotQueued", "ClicksFailed"),
     DYNAMIC_CONTENT: ("ContentFailed",),
+    OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped",),
 }
 """What these functions count instead of failing: a recipient always gets an answer, and a profile stays writable."""

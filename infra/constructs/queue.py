@@ -48,6 +48,8 @@ class WorkQueue(Construct):
         The job that works it off.
     batching_window
         How long, in seconds, its event source collects messages.
+    delay
+        How long, in seconds, a message waits before it is delivered.
     max_receives
         How often a message is tried before it is a dead letter.
     """
@@ -59,6 +61,7 @@ class WorkQueue(Construct):
         *,
         consumer: Job,
         batching_window: int = 0,
+        delay: int = 0,
         max_receives: int = MAX_RECEIVES,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -71,6 +74,7 @@ class WorkQueue(Construct):
             enforce_ssl=True,
             removal_policy=RemovalPolicy.RETAIN,
             retention_period=Duration.days(4),
+            delivery_delay=Duration.seconds(delay) if delay else None,
             # Six times the time-out, and the window: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout=Duration.seconds(6 * consumer.timeout + batching_window),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=max_receives),

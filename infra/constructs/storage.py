@@ -17,7 +17,8 @@ from infra.constructs.rights import allow
 if TYPE_CHECKING:
     from constructs import Construct
 
-ARCHIVE_PREFIX = "events/"
+EVENTS_PREFIX = "events/"
+MAIL_PREFIX = "mail/"
 CATALOG_KEY = "catalog.json"
 
 
@@ -71,11 +72,17 @@ class Archive(PrivateBucket):
         )
 
     def add(self) -> iam.PolicyStatement:
-        """Return the right to add objects under the archive's prefix.
+        """Return the right to add objects under the archive's prefixes.
 
-        The one wildcard among the rights: a new object's name holds its date and hash and cannot be known before.
+        A wildcard: a new object's name holds its date and hash and cannot be known before.
         """
-        return allow(["s3:PutObject"], self.arn_for_objects(f"{ARCHIVE_PREFIX}*"))
+        return allow(["s3:PutObject"], *(self.arn_for_objects(f"{each}*") for each in (EVENTS_PREFIX, MAIL_PREFIX)))
+
+    def read(self, prefix: str) -> list[iam.PolicyStatement]:
+        """Return the rights to list and read what is under `prefix`, and nothing beside it."""
+        found = allow(["s3:ListBucket"], self.bucket_arn)
+        found.add_condition("StringLike", {"s3:prefix": f"{prefix}*"})
+        return [found, allow(["s3:GetObject"], self.arn_for_objects(f"{prefix}*"))]
 
 
 class CatalogStore(PrivateBucket):

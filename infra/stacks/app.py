@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aws_cdk import Aws, CfnCondition, CfnOutput, CfnParameter, Duration, Fn, Stack
 from aws_cdk import aws_apigatewayv2 as apigatewayv2
@@ -20,7 +20,9 @@ from infra.constructs.exceptions import accept
 from infra.constructs.function import JobFunction
 from infra.constructs.layer import BuiltLayer
 from infra.constructs.monitoring import Monitoring, Watched
+from infra.constructs.queue import WorkQueue
 from infra.constructs.sources import FlipSource, QueueSource
+from infra.constructs.storage import EVENTS_PREFIX, MAIL_PREFIX
 from infra.jobs import Job, Layer
 from infra.stacks.data import DataStack
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 GET = (apigatewayv2.HttpMethod.GET, apigatewayv2.HttpMethod.HEAD)
 POST = (apigatewayv2.HttpMethod.POST,)
+BURSTS: Final = {"BURSTS": "3/1000 6/10000", "PROVISIONAL_SECONDS": "3600"}
+"""When clicks are a scanner's (links/milliseconds), and how long a hit waits for such a finding (docs/tracking.md)."""
 
 
 class AppStack(Stack):
@@ -72,17 +76,34 @@ class AppStack(Stack):
             description="Base URL of links, pixels and content if not CloudFront's own, such as https://mail.example.com",
         )
 
-        api = PublicApi(self, "Http")
+        forwarded_parameters = CfnParameter(
+            self,
+            "ForwardedParameters",
+            default="",
+            allowed_pattern="^[A-Za-z0-9_.,-]*$",
+            description="Parameters of a click that its destination gets, parted by commas; empty: none",
+        )
+        stitching = CfnParameter(
+            self,
+            "Stitching",
+            default="off",
+            allowed_values=["on", "off"],
+            description="Whether a click tells the shop's page, by a token that works once, whose click it was",
+        )
+
+        api = PublicApi(self, "Http", administrators=data.administrators)
         edge = StaticFallbackEdge(self, "Edge", api_domain=api.domain)
         none_given = CfnCondition(self, "NoPublicUrl", expression=Fn.condition_equals(public_url.value_as_string, ""))
         base_url = Fn.condition_if(none_given.logical_id, edge.url, public_url.value_as_string).to_string()
 
-        self._hot_path(api)
+        self._hot_path(api, forwarded_parameters.value_as_string, stitching.value_as_string)
         self._intake(api)
         self._content(api, base_url)
+        self._images(api)
         self._processing(processor_concurrency.value_as_number)
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
+        self._administration(api)
         self._monitor(api)
         self._tell(api, base_url)
 
@@ -93,14 +114,20 @@ class AppStack(Stack):
         self._functions[job] = function
         return function
 
-    def _hot_path(self, api: PublicApi) -> None:
+    def _hot_path(self, api: PublicApi, forwarded_parameters: str, stitching: str) -> None:
         data = self._data
-        for job, path in ((jobs.OPEN_PIXEL, "/o/{proxy+}"), (jobs.CLICK_REDIRECT, "/c/{proxy+}")):
+        of_clicks = {"FORWARDED_PARAMETERS": forwarded_parameters, "STITCHING": stitching}
+        routes: tuple[tuple[Job, str, Mapping[str, str]], ...] = (
+            (jobs.OPEN_PIXEL, "/o/{proxy+}", {}),
+            (jobs.CLICK_REDIRECT, "/c/{proxy+}", of_clicks),
+        )
+        for job, path, environment in routes:
             function = self._add(
                 job,
                 [data.events.send(), data.tokens.read()],
                 EVENTS_QUEUE_URL=data.events.queue.queue_url,
                 TOKENS_SECRET_ID=data.tokens.secret_arn,
+                **environment,
             )
             api.route(
                 path, GET, job=function, unauthenticated_because="Recipients open mail; the path is a signed token."
@@ -148,6 +175,21 @@ class AppStack(Stack):
             unauthenticated_because="ESPs fetch without headers; personal content needs a signed recipient token.",
         )
 
+    def _images(self, api: PublicApi) -> None:
+        api.route(
+            "/image/{proxy+}",
+            GET,
+            job=self._add(jobs.OPEN_TIME_IMAGE, []),
+            unauthenticated_because="Recipients open mail; an image is the same for all and tells of nobody.",
+        )
+
+    def _administration(self, api: PublicApi) -> None:
+        archive = self._data.archive
+        report = self._add(jobs.CAMPAIGN_REPORT, archive.read(MAIL_PREFIX), ARCHIVE_BUCKET=archive.bucket_name)
+        _accept_prefix(report.role, MAIL_PREFIX)
+        for path in ("/admin/campaigns", "/admin/campaigns/{campaign}"):
+            api.admin_route(path, (apigatewayv2.HttpMethod.GET,), job=report)
+
     def _processing(self, processor_concurrency: float) -> None:
         data = self._data
         profiles = {"PROFILES_TABLE": data.profiles.table_name, "WAKE_UPS_QUEUE_URL": data.wake_ups.queue.queue_url}
@@ -158,9 +200,12 @@ class AppStack(Stack):
                 data.profiles.process(),
                 data.wake_ups.send(),
                 data.archive_queue.send(),
+                data.rebuilds.send(),
             ],
             **profiles,
+            **BURSTS,
             ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
+            REBUILDS_QUEUE_URL=data.rebuilds.queue.queue_url,
         )
         # No batching window: a click shows in the next content fetch. Under load batches fill without one.
         QueueSource(self, "FromEvents", job=event_processor, work=data.events, max_concurrency=processor_concurrency)
@@ -211,19 +256,25 @@ class AppStack(Stack):
             [data.archive_queue.work_off(), data.archive.add()],
             ARCHIVE_BUCKET=data.archive.bucket_name,
         )
-        accept(
-            archiver.role,
-            # The name of the bucket's ARN between the stacks is the CDK's.
-            "AwsSolutions-IAM5[Resource::MailtailorData:ExportsOutputFnGetAttArchiveDA4CB258ArnBE8F3792/events/*]",
-            "A new object's name holds its date and hash and cannot be known before; the prefix holds nothing else.",
-        )
+        for prefix in (EVENTS_PREFIX, MAIL_PREFIX):
+            _accept_prefix(archiver.role, prefix)
         QueueSource(self, "FromArchive", job=archiver, work=data.archive_queue, batch_size=1000, max_concurrency=2)
 
-    def _monitor(self, api: PublicApi) -> None:
+    @property
+    def _works(self) -> Mapping[str, WorkQueue]:
         data = self._data
-        works = {"Events": data.events, "WakeUps": data.wake_ups, "Archive": data.archive_queue, "Esp": data.esp}
+        return {
+            "Events": data.events,
+            "WakeUps": data.wake_ups,
+            "Archive": data.archive_queue,
+            "Esp": data.esp,
+            "Rebuilds": data.rebuilds,
+        }
+
+    def _monitor(self, api: PublicApi) -> None:
+        works = self._works
         # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down.
-        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600}
+        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600, "Rebuilds": 3600}
         self.monitoring = Monitoring(
             self,
             "Monitoring",
@@ -232,12 +283,12 @@ class AppStack(Stack):
             publisher=self._functions[jobs.MEMBERSHIP_PUBLISHER],
             clock=self._functions[jobs.SEGMENT_CLOCK],
             queues={name: Watched(queue=work.queue, max_age=max_age[name]) for name, work in works.items()},
-            dead_letters={name: work.dead_letters for name, work in works.items()} | {"Flips": data.flips},
+            dead_letters={name: work.dead_letters for name, work in works.items()} | {"Flips": self._data.flips},
         )
 
     def _tell(self, api: PublicApi, base_url: str) -> None:
         data = self._data
-        works = {"Events": data.events, "WakeUps": data.wake_ups, "Archive": data.archive_queue, "Esp": data.esp}
+        works = self._works
         outputs = {
             "ApiUrl": f"https://{api.domain}",
             "OpenUrl": base_url,
@@ -256,8 +307,21 @@ class AppStack(Stack):
             "IngestSecretId": data.ingest.secret_arn,
             "EspSecretId": data.esp_keys.secret_arn,
             "SegmentClockFunction": self._functions[jobs.SEGMENT_CLOCK].function.function_name,
+            "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
+            "UserPoolId": data.administrators.user_pool_id,
+            "UserPoolClientId": data.administrators.client.user_pool_client_id,
             "AlarmTopic": self.monitoring.topic.topic_arn,
             "Region": Aws.REGION,
         }
         for name, value in outputs.items():
             CfnOutput(self, name, value=value)
+
+
+def _accept_prefix(role: iam.IRole, prefix: str) -> None:
+    """Accept that `role` has a right on all objects of the archive under `prefix`."""
+    accept(
+        role,
+        # The name of the bucket's ARN between the stacks is the CDK's.
+        f"AwsSolutions-IAM5[Resource::MailtailorData:ExportsOutputFnGetAttArchiveDA4CB258ArnBE8F3792/{prefix}*]",
+        "An object's name holds its date and hash and cannot be known before; the prefix holds nothing else.",
+    )

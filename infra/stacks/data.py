@@ -1,4 +1,4 @@
-"""The stateful stack: tables, queues, buckets and secrets, all of which outlive it."""
+"""The stateful stack: tables, queues, buckets, administrators and secrets, all of which outlive it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from aws_cdk import Stack
 
+from infra.constructs.administrators import Administrators
 from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.storage import Archive, CatalogStore, Keys
 from infra.constructs.tables import ItemTable, ProfileTable
-from infra.jobs import ESP_SYNC, EVENT_ARCHIVER, EVENT_PROCESSOR, WAKE_PROCESSOR
+from infra.jobs import ESP_SYNC, EVENT_ARCHIVER, EVENT_PROCESSOR, PROFILE_REBUILDER, WAKE_PROCESSOR
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -30,12 +31,16 @@ class DataStack(Stack):
         self.events = WorkQueue(self, "Events", consumer=EVENT_PROCESSOR)
         self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR)
         self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
+        # A profile is rebuilt when the archive has what was received lately, which takes a minute or two.
+        self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=300)
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")
 
         self.archive = Archive(self, "Archive")
         self.catalog = CatalogStore(self, "Catalog")
+
+        self.administrators = Administrators(self, "Administrators")
 
         self.tokens = Keys(
             self,
