@@ -47,6 +47,17 @@ def handlers() -> Iterator[Figure]:
         yield Figure(f"{name}, warm, without network, p99", p99, "ms")
 
 
+def images() -> Iterator[Figure]:
+    """Images drawn when a mail is opened."""
+    from tests.bench.handlers import countdown, percentiles  # noqa: PLC0415
+
+    call = countdown()
+    p50, p99 = percentiles(call, runs=200)
+    yield Figure("countdown, 480 pixels wide, 60 pictures, p50", p50, "ms")
+    yield Figure("countdown, 480 pixels wide, 60 pictures, p99", p99, "ms")
+    yield Figure("countdown, 480 pixels wide, 60 pictures", len(call()) / 1_000, "KB", 60)
+
+
 def imports() -> Iterator[Figure]:
     """Imports of all functions."""
     from tests.bench.imports import FUNCTIONS, ratio  # noqa: PLC0415
@@ -90,7 +101,7 @@ def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, imports, capacity, path):
+    for part in (handlers, images, imports, capacity, path):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

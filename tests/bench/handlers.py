@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from functions.click_redirect import handler as click_redirect
@@ -14,6 +16,8 @@ from mailtailor.aws.clock import system_clock
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.secrets import Secret
 from mailtailor.aws.token_keys import TokenKeys
+from mailtailor.content.countdown import Countdown
+from mailtailor.content.countdown_image import CountdownImage
 from mailtailor.tracking.tokens import (
     Keyring,
     LinkToken,
@@ -75,6 +79,13 @@ def click() -> Callable[[], Any]:
     return _call(
         click_redirect, request(f"/c/{sign_link(keyring, LINK)}/{sign_recipient(keyring, RECIPIENT)}"), expect=302
     )
+
+
+def countdown() -> Callable[[], bytes]:
+    """Return a call that draws a countdown of 60 pictures, each time of another minute."""
+    image = CountdownImage(Countdown(name="sale", ends_at=datetime(2027, 1, 31, tzinfo=UTC)))
+    seconds = count(5 * 86_400, 61)
+    return lambda: image.gif(next(seconds))
 
 
 def _call(function: Any, event: dict[str, Any], *, expect: int) -> Callable[[], Any]:
