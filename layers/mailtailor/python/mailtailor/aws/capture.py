@@ -21,6 +21,7 @@ from mailtailor.aws.settings import from_environment
 from mailtailor.aws.token_keys import TokenKeys
 from mailtailor.events import envelope
 from mailtailor.events.capture import Facts
+from mailtailor.tracking.networks import network
 from mailtailor.tracking.tokens import NONCE_BYTES
 
 PREFETCH_HEADERS: Final = ("sec-purpose", "purpose", "x-purpose", "x-moz")
@@ -98,6 +99,7 @@ def facts(request: http.Request) -> Facts:
         prefetch=any(
             word in headers[name].lower() for name in PREFETCH_HEADERS if name in headers for word in PREFETCH
         ),
+        network=network(request.viewer),
     )
 
 

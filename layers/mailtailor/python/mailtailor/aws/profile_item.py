@@ -15,6 +15,7 @@
 | flips | L of M | only in the write that flipped; the stream publishes them |
 | flipped | BOOL | beside flips: what the stream's filter looks for, since it cannot look for a list |
 | incomplete | BOOL | only until the profile is rebuilt from the archive |
+| stitches | M of L [S, N] | nonces of stitch tokens used lately: by whom, and until when they were good |
 | merged_into | S | only in a pointer |
 | epoch | N | revocation epoch, absent when 0 |
 """
@@ -28,7 +29,7 @@ from typing import Any, Final
 from mailtailor.aws.due_index import due_bucket
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.instant import FOREVER
-from mailtailor.profiles.profile import Attribute, Flip, JsonValue, Profile
+from mailtailor.profiles.profile import Attribute, Flip, JsonValue, Profile, Stitch
 from mailtailor.segments import streams
 from mailtailor.segments.engine import Membership
 
@@ -61,6 +62,10 @@ def encode(profile: Profile, flips: Sequence[Flip]) -> Item:
         ),
         "definitions": (profile.definitions, {"S": profile.definitions}),
         "incomplete": (profile.incomplete, {"BOOL": True}),
+        "stitches": (
+            profile.stitches,
+            {"M": {n: {"L": [{"S": one.identity}, _number(one.expires_at)]} for n, one in profile.stitches.items()}},
+        ),
         "flips": (flips, {"L": [{"M": _flip(flip)} for flip in flips]}),
         "flipped": (flips, {"BOOL": True}),
     }
@@ -92,6 +97,7 @@ def decode(item: Mapping[str, Any]) -> Profile:
         as_of=_int(item, "as_of"),
         due_at=int(item["due_at"]["N"]) if "due_at" in item else None,
         incomplete="incomplete" in item,
+        stitches={nonce: Stitch(pair["L"][0]["S"], int(pair["L"][1]["N"])) for nonce, pair in _map(item, "stitches")},
         merged_into=item["merged_into"]["S"] if "merged_into" in item else None,
     )
 

@@ -46,6 +46,12 @@ def allows(consent: ConsentRecord, purpose: Purpose) -> bool:
     return statement is not None and statement.granted
 
 
+def refuses(consent: ConsentRecord, purpose: Purpose) -> bool:
+    """Return whether `consent` refuses `purpose`; silence is no refusal."""
+    statement = consent.get(purpose)
+    return statement is not None and not statement.granted
+
+
 def may_record(consent: ConsentRecord, event_type: str) -> bool:
     """Return whether an event of this type may be kept for a profile with this consent."""
     return event_type in NEEDS_NO_TRACKING or allows(consent, Purpose.TRACKING)

@@ -14,7 +14,7 @@ from typing import Final
 
 from mailtailor.events.event import Event
 from mailtailor.instant import SECOND, Instant
-from mailtailor.profiles import projection
+from mailtailor.profiles import projection, stitching
 from mailtailor.profiles.profile import NEAR, Flip, Profile
 from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
@@ -93,7 +93,7 @@ class _Pending:
     merged: tuple[Merged, ...]
     armed_before: Instant | None
     linked: bool
-    """False if there are more profiles to merge than one write can take."""
+    """False if more is to be linked after this write: more profiles to merge than it can take, or a stitch."""
 
 
 class Processor:
@@ -232,8 +232,10 @@ class Processor:
         browser, and joining two known people cannot be undone.
         """
         merged: list[Merged] = []
-        identities = dict.fromkeys(identity.id for event in events for identity in event.identities)
-        for identity in identities:
+        stitched, claimed = stitching.claim(profile, events, now)
+        said = [event for event in events if not stitching.is_stitch(event)]
+        identities = dict.fromkeys(identity.id for event in said for identity in event.identities)
+        for identity in {**identities, **stitched}:
             if identity == profile.id or identity in profile.identities:
                 continue
             if len(merged) == MERGES_AT_ONCE:
@@ -243,11 +245,12 @@ class Processor:
                 raise there.error
             if there is None or there.profile.merged_into == profile.id:
                 projection.know(profile, {identity})
-            elif there.profile.merged_into is None:
+            elif there.profile.merged_into is None and (identity in identities or stitching.may_merge(there.profile)):
+                profile.stitches = {**there.profile.stitches, **profile.stitches}
                 merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine))
             else:
                 outcome.identity_conflicts += 1
-        return tuple(merged), True
+        return tuple(merged), not claimed
 
     def _commit(self, pending: _Pending, work: _Work, archived: set[str], outcome: Outcome) -> None:
         """Write; on a conflict read again and apply again, until it succeeds or the profile is too contended."""

@@ -23,6 +23,13 @@ class Attribute(NamedTuple):
     at: Instant
 
 
+class Stitch(NamedTuple):
+    """The browser that used a stitch token, by its anonymous identity, and when the token expires."""
+
+    identity: str
+    expires_at: Instant
+
+
 @dataclass(frozen=True, slots=True)
 class Flip:
     """A change of membership, published from the stream of the write that stored it.
@@ -59,6 +66,8 @@ class Profile:
         When the clock wakes this profile; may be earlier than needed, never later.
     incomplete
         A correction left less than segments may need; the profile is to be rebuilt from the archive.
+    stitches
+        Stitch tokens used lately, by their nonce.
     merged_into
         Set on the pointer that remains of a profile that became part of another.
     """
@@ -75,6 +84,7 @@ class Profile:
     as_of: Instant = 0
     due_at: Instant | None = None
     incomplete: bool = False
+    stitches: dict[str, Stitch] = field(default_factory=dict)
     merged_into: str | None = None
 
     @property
