@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
+from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws import http
-from mailtailor.aws.intake import Intake, connect
+from mailtailor.aws import clients, http, intake
+from mailtailor.aws.clock import clock_from_environment
+from mailtailor.aws.intake import Intake
 from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.secrets import Secret
+from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.token_keys import TokenKeys
 from mailtailor.errors import BadInput, MailtailorError, TooLarge, Unauthorized
 from mailtailor.events.sources import segment
 from mailtailor.events.untrusted import BadField, parse, plain
+from mailtailor.instant import Instant
+from mailtailor.tracking.tokens import BadToken, StitchToken, read_stitch
 
 CORS: Final = {"access-control-allow-origin": "*"}
 PREFLIGHT: Final = {
@@ -25,10 +34,33 @@ PREFLIGHT: Final = {
     "access-control-max-age": "86400",
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The function's environment beyond that of all that take events from outside."""
+
+    tokens_secret_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What the function works with: the intake, and the keys of stitch tokens."""
+
+    intake: Intake
+    keys: TokenKeys
+
+
+def connect() -> Dependencies:
+    """Return the dependencies that the environment names."""
+    settings, clock = from_environment(Settings), clock_from_environment()
+    secret = Secret(client=clients.secrets_manager(), secret_id=settings.tokens_secret_id, clock=clock)
+    return Dependencies(intake.connect(), TokenKeys(secret))
+
+
 dependencies = prepared(connect)
 
 
-def answer(request: http.Request, given: Intake) -> dict[str, Any]:
+def answer(request: http.Request, function: Dependencies) -> dict[str, Any]:
     """Take the events of one call; only 200 means success to every SDK, so a batch's bad events are told in the body.
 
     Raises
@@ -36,11 +68,16 @@ def answer(request: http.Request, given: Intake) -> dict[str, Any]:
     MailtailorError
         If nothing was taken.
     """
+    given = function.intake
     body = plain(request.body, request.headers.get("content-encoding", ""), limit=segment.MAX_BATCH_BYTES)
     payload = parse(body)
     _authenticate(segment.write_keys(request.headers.get("authorization", ""), payload), given)
+    now = given.clock()
     reception = segment.Reception(
-        received_at=given.clock(), pseudonymizer=given.pseudonymizer(), new_id=lambda: uuid4().hex
+        received_at=now,
+        pseudonymizer=given.pseudonymizer(),
+        new_id=lambda: uuid4().hex,
+        redeem=cache(lambda token: redeemed(token, function.keys, now)),
     )
     result = segment.receive(request.path.rstrip("/").rpartition("/")[2], payload, len(body), reception)
     given.send(result.events)
@@ -50,6 +87,18 @@ def answer(request: http.Request, given: Intake) -> dict[str, Any]:
     return http.json_response(
         200, {"success": True, "accepted": len(result.events), "rejected": _reported(result.rejected)}
     )
+
+
+def redeemed(token: str, keys: TokenKeys, now: Instant) -> StitchToken | None:
+    """Return what a stitch token says; None, counted, for one that is not good: the call itself is."""
+    try:
+        return keys.read(lambda keyring: read_stitch(keyring, token, now=now))
+    except BadToken as error:
+        count("StitchesRefused", reason=error.reason)
+    except (BotoCoreError, ClientError) as error:
+        logger.error("The token keys could not be read.", extra={"error": type(error).__name__})
+        count("StitchesRefused", reason="unavailable")
+    return None
 
 
 def _authenticate(offered: list[str], given: Intake) -> None:

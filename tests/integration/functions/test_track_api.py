@@ -11,19 +11,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.track_api import handler as track_api
-from mailtailor.aws.intake import connect
+from functions.track_api.handler import Dependencies, connect
+from mailtailor.aws.secrets import Secret
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.token_keys import TokenKeys
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
+from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, StitchToken, sign_recipient, sign_stitch
 from tests.integration.functions.intake_engine import NOW, WRITE_KEY, Context, Engine, engine, http_event
 
 BASIC = f"Basic {base64.b64encode(f'{WRITE_KEY}:'.encode()).decode()}"
+TOKENS = {"active": "k1", "k1": "the secret key of these tests, long"}
+KEYRING = Keyring.from_secret(TOKENS)
+FOREIGN = Keyring.from_secret({"active": "k1", "k1": "somebody else's key, and as long"})
+RECIPIENT = "AAECAwQFBgcICQoLDA0ODw"
+BROWSER = Pseudonymizer(b"a pepper").pseudonym(IdentityKind.ANONYMOUS_ID, "browser")
+PAGE = {"type": "page", "anonymousId": "browser", "messageId": "p1"}
 TRACK = {"userId": "42", "event": "Product Viewed", "messageId": "m1", "properties": {"product_id": "85123A"}}
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch, engine(patch) as running:
-        patch.setattr(track_api, "dependencies", lambda: running.intake)
+        running.secrets.create_secret(Name="tokens", SecretString=json.dumps(TOKENS))
+        patch.setenv("TOKENS_SECRET_ID", "tokens")
+        keys = TokenKeys(Secret(client=running.secrets, secret_id="tokens", clock=lambda: running.now[0]))
+        patch.setattr(track_api, "dependencies", lambda: Dependencies(running.intake, keys))
         yield running
 
 
@@ -215,6 +227,99 @@ def test_the_function_composes_itself_from_its_environment(world: Engine, monkey
     # then
     assert call("track", {**TRACK, "writeKey": WRITE_KEY})[0] == 200
     assert world.queued()[0].received_at < NOW
+
+
+def stitch(at: int, keyring: Keyring = KEYRING) -> dict[str, Any]:
+    """Return the context of a call from the page to which a click led `at` an instant."""
+    return {"mailtailor": {"stitch": sign_stitch(keyring, StitchToken(RECIPIENT, at, b"a nonce here"))}}
+
+
+def test_a_browser_that_brings_the_token_of_a_click_is_stitched_before_its_own_event(world: Engine) -> None:
+    # when
+    status, answer = call("page", {**PAGE, "context": stitch(world.now[0] - 600_000)}, authorization=BASIC)
+    # then
+    stitched, viewed = world.queued()
+    assert (status, answer) == (200, {"success": True})
+    assert (stitched.type, stitched.source, stitched.profile_id) == ("browser_stitched", "mailtailor", RECIPIENT)
+    assert [(identity.kind, identity.id) for identity in stitched.identities] == [("anonymous_id", BROWSER)]
+    assert stitched.properties == {"nonce": "YSBub25jZSBoZXJl", "expires_at": world.now[0]}
+    assert (viewed.type, viewed.profile_id) == ("page_viewed", None)
+
+
+def test_all_calls_that_bring_one_token_say_the_same(world: Engine) -> None:
+    # given
+    context = stitch(world.now[0])
+    batch = [{**PAGE, "messageId": "p1"}, {**PAGE, "messageId": "p2"}]
+    # when
+    call("batch", {"batch": batch, "context": context}, authorization=BASIC)
+    call("page", {**PAGE, "context": context}, authorization=BASIC)
+    # then
+    stitches = {event.id for event in world.queued() if event.type == "browser_stitched"}
+    assert stitches == {f"stitch:YSBub25jZSBoZXJl:{BROWSER}"}
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"userId": "42"},
+        {"context": {"traits": {"email": "ann@shop.example"}}},
+        {"context": {"consent": {"categoryPreferences": {"tracking": False}}}},
+    ],
+)
+def test_who_is_named_or_refuses_is_not_stitched(
+    world: Engine, capsys: pytest.CaptureFixture[str], who: dict[str, Any]
+) -> None:
+    # given
+    context = {**stitch(world.now[0]), **who.get("context", {})}
+    # when
+    status, _ = call("page", {**PAGE, **who, "context": context}, authorization=BASIC)
+    # then
+    assert status == 200
+    assert len(world.queued()) == 1
+    assert "StitchesRefused" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (stitch(NOW)["mailtailor"]["stitch"], "expired"),
+        (stitch(NOW * 2, FOREIGN)["mailtailor"]["stitch"], "signature"),
+        (sign_recipient(KEYRING, RecipientToken(RECIPIENT, Purpose.TRACK)), "signature"),
+        ("no token!", "encoding"),
+        ("", "length"),
+        (7, "length"),
+        (None, "length"),
+    ],
+)
+def test_a_bad_token_is_counted_with_its_reason_and_the_call_is_taken(
+    world: Engine, capsys: pytest.CaptureFixture[str], token: object, reason: str
+) -> None:
+    # when
+    status, _ = call("page", {**PAGE, "context": {"mailtailor": {"stitch": token}}}, authorization=BASIC)
+    # then
+    printed = capsys.readouterr().out
+    assert status == 200
+    assert [event.type for event in world.queued()] == ["page_viewed"]
+    assert '"StitchesRefused":[1.0]' in printed
+    assert f'"reason":"{reason}"' in printed
+
+
+@pytest.mark.parametrize("ours", [None, 7, "x", [], {}, {"other": 1}])
+def test_anything_else_in_our_part_of_the_context_means_nothing(world: Engine, ours: object) -> None:
+    assert call("page", {**PAGE, "context": {"mailtailor": ours}}, authorization=BASIC)[0] == 200
+    assert len(world.queued()) == 1
+
+
+def test_keys_that_cannot_be_read_cost_the_stitch_and_not_the_call(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    keys = TokenKeys(Secret(client=world.secrets, secret_id="gone", clock=lambda: world.now[0]))
+    monkeypatch.setattr(track_api, "dependencies", lambda: Dependencies(world.intake, keys))
+    # then
+    assert call("page", {**PAGE, "context": stitch(world.now[0])}, authorization=BASIC)[0] == 200
+    assert len(world.queued()) == 1
+    assert '"reason":"unavailable"' in capsys.readouterr().out
 
 
 JSON = st.recursive(

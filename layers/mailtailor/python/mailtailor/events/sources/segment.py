@@ -21,7 +21,9 @@ from mailtailor.events.event import Event, Identity, event_type
 from mailtailor.events.untrusted import BadField, clean, is_private, mapping, text, time, without_addresses
 from mailtailor.events.vocabulary import commerce, mail
 from mailtailor.instant import Instant
+from mailtailor.profiles import stitching
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer, is_email_key
+from mailtailor.tracking.tokens import StitchToken
 
 MAX_EVENT_BYTES: Final = 32_768
 MAX_BATCH_BYTES: Final = 512_000
@@ -61,6 +63,10 @@ def write_keys(authorization: str, payload: object) -> list[str]:
     return [*keys, in_body] if isinstance(in_body, str) else keys
 
 
+def _no_stitch(_token: str) -> StitchToken | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Reception:
     """What the receiving side adds to a call.
@@ -73,11 +79,14 @@ class Reception:
         Turns outside keys into pseudonyms.
     new_id
         Makes an id for a call that has none.
+    redeem
+        Reads the stitch token that a call carries; None for one that is not good, which the call survives.
     """
 
     received_at: Instant
     pseudonymizer: Pseudonymizer
     new_id: Callable[[], str]
+    redeem: Callable[[str], StitchToken | None] = _no_stitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,7 @@ def receive(call: str, payload: object, size: int, reception: Reception) -> Resu
         return _batch(payload, size, reception)
     if size > MAX_EVENT_BYTES:
         raise BadInput("The event is larger than 32 KB.")
-    return Result([_event(call, clean(payload), reception)], [])
+    return Result(_events(call, clean(payload), reception), [])
 
 
 def _batch(payload: Payload, size: int, reception: Reception) -> Result:
@@ -139,13 +148,13 @@ def _batch(payload: Payload, size: int, reception: Reception) -> Result:
     result = Result([], [])
     for index, item in enumerate(items):
         try:
-            result.events.append(_batched(item, shared, size, reception))
+            result.events.extend(_batched(item, shared, size, reception))
         except BadInput as error:
             result.rejected.append(Rejection(index, error))
     return result
 
 
-def _batched(item: object, shared: Payload, batch_size: int, reception: Reception) -> Event:
+def _batched(item: object, shared: Payload, batch_size: int, reception: Reception) -> list[Event]:
     payload = clean(mapping(item, ""))
     # A batch that is no larger than one event may be holds none that is; measuring costs as much as parsing.
     if batch_size > MAX_EVENT_BYTES and _size(payload) > MAX_EVENT_BYTES:
@@ -154,11 +163,28 @@ def _batched(item: object, shared: Payload, batch_size: int, reception: Receptio
     if not isinstance(call, str) or call not in CALLS:
         raise BadField("type", f"must be one of {', '.join(CALLS)}")
     context = {**mapping(shared["context"], "context"), **mapping(payload.get("context"), "context")}
-    return _event(call, {"sentAt": shared["sentAt"], **payload, "context": context}, reception)
+    return _events(call, {"sentAt": shared["sentAt"], **payload, "context": context}, reception)
 
 
 def _size(payload: Payload) -> int:
     return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
+    """Return the call's event; before it, that its browser is a recipient's, if the call says so."""
+    event = _event(call, payload, reception)
+    ours = mapping(payload.get("context"), "context").get("mailtailor")
+    # Whoever is named needs no stitching, and who refuses is not to be found out.
+    unnamed = [identity.kind for identity in event.identities] == [IdentityKind.ANONYMOUS_ID]
+    if (
+        not isinstance(ours, dict)
+        or "stitch" not in ours
+        or not unnamed
+        or event.consent.get(Purpose.TRACKING) is False
+    ):
+        return [event]
+    token = reception.redeem(ours["stitch"] if isinstance(ours["stitch"], str) else "")
+    return [stitching.stitched(token, event.identities[0], at=reception.received_at), event] if token else [event]
 
 
 def _event(call: str, payload: Payload, reception: Reception) -> Event:
