@@ -141,7 +141,9 @@ class AppStack(Stack):
             "IDENTITY_SECRET_ID": data.identity.secret_arn,
             "INGEST_SECRET_ID": data.ingest.secret_arn,
         }
-        track_api = self._add(jobs.TRACK_API, rights, **environment)
+        track_api = self._add(
+            jobs.TRACK_API, [*rights, data.tokens.read()], TOKENS_SECRET_ID=data.tokens.secret_arn, **environment
+        )
         api.route(
             "/v1/{call}",
             (*POST, apigatewayv2.HttpMethod.OPTIONS),

@@ -16,22 +16,29 @@ from tests.infra.template import Template, reference, text
 BEHIND_HTTP_API_S = 29
 """An HTTP API gives up after 30 seconds."""
 
+BURST_SETTINGS = {"BURSTS", "PROVISIONAL_SECONDS"}
 ENVIRONMENT = {
     "open_pixel": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
-    "click_redirect": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
-    "track_api": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
+    "click_redirect": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID", "FORWARDED_PARAMETERS", "STITCHING"},
+    "track_api": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID", "TOKENS_SECRET_ID"},
     "webhook_ingest": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
-    "event_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL", "ARCHIVE_QUEUE_URL"},
+    "event_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL", "ARCHIVE_QUEUE_URL", "REBUILDS_QUEUE_URL"}
+    | BURST_SETTINGS,
     "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL"},
     "membership_publisher": {"ESP_QUEUE_URL"},
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
     "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
+    "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET"},
+    "campaign_report": {"ARCHIVE_BUCKET"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
-PREFIX_RIGHTS: dict[tuple[str, ...], str] = {("s3:PutObject",): "/events/*"}
+PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("s3:PutObject",): ("/events/*", "/mail/*"),
+    ("s3:GetObject",): ("/events/*", "/mail/*"),
+}
 """The only rights that end in a wildcard: an archived object's name cannot be known before."""
 
 ACTION_OF_CALL = {
@@ -179,7 +186,7 @@ def test_every_function_runs_python_on_arm_with_limits_of_its_own(everything: Te
         assert properties["Handler"] == "handler.handler"
         assert (properties["Timeout"], properties["MemorySize"]) == (job.timeout, job.memory)
         assert len(properties["Layers"]) <= 5
-        assert properties.get("ReservedConcurrentExecutions") == (100 if job in HOT else None)
+        assert properties.get("ReservedConcurrentExecutions") == job.reserved_concurrency
 
 
 def test_every_function_behind_the_api_answers_before_the_api_gives_up(everything: Template) -> None:
@@ -205,8 +212,8 @@ def test_no_right_is_a_wildcard(everything: Template) -> None:
         for action in statement.actions:
             assert "*" not in action, statement
         for resource in statement.resources:
-            allowed = PREFIX_RIGHTS.get(statement.actions)
-            assert "*" not in resource or (allowed and resource.endswith(f"}}{allowed}")), statement
+            allowed = tuple(f"}}{prefix}" for prefix in PREFIX_RIGHTS.get(statement.actions, ()))
+            assert "*" not in resource or resource.endswith(allowed), statement
 
 
 def test_no_role_takes_a_policy_that_someone_else_writes(everything: Template) -> None:
@@ -245,6 +252,7 @@ def test_every_function_has_the_layers_its_code_needs_and_no_other(job: Any) -> 
     imported = sources.imports(job.name)
     assert ("definitions" in job.layers) == ("mailtailor.aws.definitions" in imported)
     assert ("archive" in job.layers) == ("duckdb" in imported)
+    assert ("images" in job.layers) == any(name.partition(".")[0] == "PIL" for name in imported)
 
 
 def test_every_table_survives_mistakes(everything: Template) -> None:
@@ -294,6 +302,7 @@ def test_nothing_has_a_name_that_two_deployments_would_share(everything: Templat
         "AWS::Logs::LogGroup": "LogGroupName",
         "AWS::SNS::Topic": "TopicName",
         "AWS::CloudWatch::Alarm": "AlarmName",
+        "AWS::Cognito::UserPool": "UserPoolName",
     }
     for resource in everything.resources:
         assert names.get(resource.type, "-") not in resource.properties, str(resource)
@@ -357,14 +366,72 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "POST /webhooks/{source}",
         "GET /content/{block}",
         "HEAD /content/{block}",
+        "GET /image/{proxy+}",
+        "HEAD /image/{proxy+}",
+        "GET /admin/campaigns",
+        "GET /admin/campaigns/{campaign}",
     }
+
+
+def test_every_route_of_people_who_manage_the_system_has_the_authorizer_and_no_other_route_has(
+    everything: Template,
+) -> None:
+    # given
+    [authorizer] = everything.of_type("AWS::ApiGatewayV2::Authorizer")
+    managed = set()
+    # when
+    for route in everything.of_type("AWS::ApiGatewayV2::Route"):
+        path = route.properties["RouteKey"].partition(" ")[2]
+        if path.split("/")[1] in {"admin", "studio"}:
+            managed.add(path)
+            # then
+            assert route.properties["AuthorizationType"] == "JWT", str(route)
+            assert reference(route.properties["AuthorizerId"]) == authorizer.id, str(route)
+        else:
+            assert route.properties.get("AuthorizationType", "NONE") == "NONE", str(route)
+            assert "AuthorizerId" not in route.properties, str(route)
+    assert managed, "no route is managed: the test would pass for nothing"
+
+
+def test_the_authorizer_takes_the_tokens_of_the_administrators_pool_and_client_alone(everything: Template) -> None:
+    [authorizer] = everything.of_type("AWS::ApiGatewayV2::Authorizer")
+    [pool] = everything.of_type("AWS::Cognito::UserPool")
+    [client] = everything.of_type("AWS::Cognito::UserPoolClient")
+    assert authorizer.properties["AuthorizerType"] == "JWT"
+    assert authorizer.properties["IdentitySource"] == ["$request.header.Authorization"]
+    trusted = authorizer.properties["JwtConfiguration"]
+    assert [reference(each) for each in trusted["Audience"]] == [client.id]
+    assert text(trusted["Issuer"]) == f"https://cognito-idp.${{AWS::Region}}.amazonaws.com/${{{pool.id}}}"
+
+
+def test_nobody_becomes_an_administrator_unasked_and_a_deployment_loses_none(everything: Template) -> None:
+    [pool] = everything.of_type("AWS::Cognito::UserPool")
+    assert pool.properties["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert pool.properties["DeletionProtection"] == "ACTIVE"
+    assert pool.deletion_policy == "Retain"
+    policy = pool.properties["Policies"]["PasswordPolicy"]
+    assert policy["MinimumLength"] >= 14
+    assert all(policy[f"Require{each}"] for each in ("Lowercase", "Uppercase", "Numbers", "Symbols"))
+    assert pool.properties["EnabledMfas"] == ["SOFTWARE_TOKEN_MFA"]
+
+
+def test_a_stolen_token_is_good_for_an_hour_at_most(everything: Template) -> None:
+    [client] = everything.of_type("AWS::Cognito::UserPoolClient")
+    units = client.properties["TokenValidityUnits"]
+    assert (units["AccessToken"], units["IdToken"]) == ("minutes", "minutes")
+    assert max(client.properties["AccessTokenValidity"], client.properties["IdTokenValidity"]) <= 60
+    assert "ALLOW_USER_PASSWORD_AUTH" not in client.properties["ExplicitAuthFlows"]
+    assert client.properties["PreventUserExistenceErrors"] == "ENABLED"
 
 
 def test_what_anybody_can_send_without_a_signed_token_is_throttled(everything: Template) -> None:
     # The others need no limit here: they keep concurrency of their own, and the CDN answers for them beyond it.
     [stage] = everything.of_type("AWS::ApiGatewayV2::Stage")
     limits = stage.properties["RouteSettings"]
-    assert limits.keys() == {"POST /v1/{call}", "OPTIONS /v1/{call}", "POST /webhooks/{source}"}
+    routes = {route.properties["RouteKey"] for route in everything.of_type("AWS::ApiGatewayV2::Route")}
+    managed = {route for route in routes if route.partition(" ")[2].startswith("/admin")}
+    assert limits.keys() == {"POST /v1/{call}", "OPTIONS /v1/{call}", "POST /webhooks/{source}"} | managed
+    assert all(limits[route]["ThrottlingRateLimit"] <= 50 for route in managed)
     for limit in limits.values():
         assert 0 < limit["ThrottlingRateLimit"] <= 1_000
         assert 0 < limit["ThrottlingBurstLimit"] <= 2_000
@@ -390,7 +457,7 @@ def test_the_clock_runs_each_minute(everything: Template) -> None:
 
 
 def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
-    queues = ("Events", "WakeUps", "Archive", "Esp")
+    queues = ("Events", "WakeUps", "Archive", "Esp", "Rebuilds")
     assert app_stack.document["Outputs"].keys() >= {
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),
