@@ -18,13 +18,14 @@ PRODUCTS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One weekly letter."""
+    """One weekly letter; `countdown` names the one it shows, if any."""
 
     id: str
     category: str
     subject: str
     opening: str
     closing: str
+    countdown: str = ""
 
     def products(self, sample: Sample) -> tuple[Product, ...]:
         """Return the products that the letter shows."""
@@ -87,6 +88,7 @@ CAMPAIGNS: Final = (
         "Light for long evenings",
         "When the lamps go on before tea, it matters which ones. These are the lights that people came back for.",
         "Mind the draught by the window.",
+        countdown="winter_sale",
     ),
 )
 

@@ -8,10 +8,14 @@ from typing import Final
 
 import jinja2
 
+from infra.build.layers import SOURCES
 from infra.local.demo.campaigns import SHOP, Campaign
 from infra.local.demo.sample import Sample
 from infra.local.system import System
+from mailtailor.content.address import image_path
 from mailtailor.content.catalog import SYMBOLS
+from mailtailor.content.countdown import Countdown
+from mailtailor.content.files import load_countdowns
 from mailtailor.tracking.instrument import RECIPIENT_TAG, Mailing, instrument
 from mailtailor.tracking.tokens import Keyring
 
@@ -65,12 +69,24 @@ class Letters:
             .render(
                 letter=letter,
                 products=products,
+                countdown=self._countdown(letter),
                 shop=SHOP,
                 shop_url=f"{base}/shop",
                 block_tag=BLOCK_TAG,
                 block_id=BLOCK_ID,
             )
         )
+
+    def _countdown(self, letter: Campaign) -> dict[str, str | int] | None:
+        """Return the image of a letter's countdown, and words that stay true for whoever sees no images."""
+        shown = next((one for one in _countdowns() if one.name == letter.countdown), None)
+        if shown is None:
+            return None
+        return {
+            "url": self._system.outputs["OpenUrl"] + image_path(shown.name, RECIPIENT_TAG),
+            "words": f"{shown.name.replace('_', ' ').capitalize()}: {shown.until}",
+            "width": shown.width,
+        }
 
     def _instrumented(self, letter: Campaign) -> str:
         if letter.id not in self._ready:
@@ -83,6 +99,11 @@ class Letters:
             )
             self._ready[letter.id] = instrument(self.written(letter), mailing).html
         return self._ready[letter.id]
+
+
+@cache
+def _countdowns() -> tuple[Countdown, ...]:
+    return load_countdowns(SOURCES / "definitions" / "countdowns.yaml").countdowns
 
 
 @cache

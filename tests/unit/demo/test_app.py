@@ -151,6 +151,22 @@ def test_a_mail_arrives_merged_with_its_pixel_links_and_block(browser: TestClien
     assert "[[" not in mail.text
 
 
+def test_a_countdown_is_asked_for_anew_by_each_recipient_and_says_when_it_ends_without_images(
+    browser: TestClient,
+) -> None:
+    # when
+    pictures = [
+        LexborHTMLParser(browser.get(f"/inbox/{number}/mail/letter-8").text).css("img[src*='/image/winter_sale/']")
+        for number in (1, 2)
+    ]
+    # then
+    (first,), (second,) = pictures
+    assert first.attributes["src"] != second.attributes["src"]
+    assert (first.attributes["src"] or "").endswith(".gif")
+    assert first.attributes["alt"] == "Winter sale: Ends 31 Jan 2027, 23:59 GMT"
+    assert "/image/" not in browser.get("/inbox/1/mail/letter-7").text
+
+
 def test_an_inbox_remembers_who_goes_shopping(browser: TestClient) -> None:
     # given
     assert "Nobody is shopping" in browser.get("/shop/22178").text
