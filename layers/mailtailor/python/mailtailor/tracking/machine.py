@@ -49,8 +49,8 @@ SCANNERS: Final = {
 
 APPS: Final = ("; wv)", "electron/", "metaiab ", "fban/", "fbav/", "[linkedinapp]", "instagram ")
 """Browsers inside apps: a person's, though the list of crawlers knows the app's name by its fetcher."""
-IMAGE_LOADERS: Final = ("cfnetwork/", "dalvik/", "ms-office", "msoffice", "microsoft office", "microsoft outlook/")
-"""By which mail programs load images; links they hand to a browser. With a click they are a preview's or a probe's."""
+ENGINES: Final = ("applewebkit", "gecko", "khtml", "msie ", "presto", "trident")
+"""One of these every browser names. Mail programs load images without, but links they hand to a browser."""
 # fmt: off
 LIBRARIES: Final = (
     "apache-http", "faraday", "go-", "go/", "got/", "guzzle", "http_request", "java", "libcurl", "lua-resty-http",
@@ -59,8 +59,16 @@ LIBRARIES: Final = (
 )
 # fmt: on
 """How HTTP libraries begin that the list of crawlers lacks or knows in part. No browser or mail program begins so."""
-BARE: Final = frozenset({"mozilla", "mozilla/4.0", "mozilla/5.0", "mozilla/5.0 (compatible)", "-"})
-"""What is said by those who imitate a browser without trouble."""
+ALONE: Final = {
+    GMAIL_PREFETCH: "gmail_prefetch",
+    APPLE_MPP: "apple_mpp",
+    "": "no_user_agent",
+    "-": "no_user_agent",
+    "mozilla": "http_client",
+    "mozilla/4.0": "http_client",
+    "mozilla/5.0 (compatible)": "http_client",
+}
+"""What tells by being all that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +116,17 @@ def _judged(opened: bool, user_agent: str) -> Label:
     if named := next((name for part, name in PROXIES.items() if part in said), ""):
         # They load images, never pages.
         return Label(proxy=named) if opened else Label("crawler")
-    if reason := _no_browser(opened, said):
-        return Label(reason)
+    if said in ALONE:
+        return Label(ALONE[said]) if opened or said != APPLE_MPP else Label("http_client")
     if any(part in said for part in APPS):
         return Label()
-    return Label("crawler" if _is_crawler(user_agent) else "")
+    if _is_crawler(user_agent):
+        return Label("crawler")
+    return Label("http_client" if said.startswith(LIBRARIES) or not (opened or _has_engine(said)) else "")
 
 
-def _no_browser(opened: bool, said: str) -> str:
-    if not said:
-        return "no_user_agent"
-    if said == GMAIL_PREFETCH:
-        return "gmail_prefetch"
-    if opened and said == APPLE_MPP:
-        return "apple_mpp"
-    library = said in BARE or said.startswith(LIBRARIES)
-    return "http_client" if library or (not opened and any(part in said for part in IMAGE_LOADERS)) else ""
+def _has_engine(said: str) -> bool:
+    return any(name in said for name in ENGINES)
 
 
 def _is_crawler(user_agent: str) -> bool:
