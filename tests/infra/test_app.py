@@ -20,6 +20,8 @@ ACCEPTED = {
     "CFR2": "a firewall is the operator's choice",
     "CFR3": "access logs would keep who opened what",
     "CFR4": "the default certificate decides",
+    "COG2": "a second factor is each administrator's choice",
+    "COG8": "threat protection costs more a user",
     "IAM5": "an archived object's name cannot be known before",
     "L1": "Python 3.13 is chosen",
     "S1": "one function has access",
