@@ -38,11 +38,14 @@ class Connection:
         What to call it when telling a person.
     outputs
         The outputs of its stack.
+    administrator
+        E-mail address and password of the administrator that a local system has.
     """
 
     name: str
     outputs: Mapping[str, str]
     _client: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    administrator: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client for the account that the system is in."""
@@ -76,7 +79,12 @@ def _local(running: Path) -> Iterator[Connection]:
             urlopen(f"{described['base_url']}/healthz", timeout=2).close()  # noqa: S310 - our own file says http
         except OSError:
             continue  # it was killed, and could not take its file away
-        yield Connection(f"the local system {described['base_url']}", described["outputs"], described["client"])
+        yield Connection(
+            f"the local system {described['base_url']}",
+            described["outputs"],
+            described["client"],
+            described.get("administrator", {}),
+        )
 
 
 def _deployed() -> Connection:

@@ -6,8 +6,12 @@ library. Each mend says what it is for; all of them are written for the version 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
+import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,7 +27,7 @@ from typing import Any
 from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack import app
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import apigateway, cognito, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 KEPT_SECONDS = 7 * 86_400
@@ -152,6 +156,34 @@ def read_streams_anew() -> None:
     lambda_svc._restore_esm_positions = restore_other_positions  # noqa: SLF001
 
 
+def sign_tokens() -> None:
+    """Let administrators' tokens be good, and no others.
+
+    Without the package `cryptography` MiniStack signs tokens with random bytes and then finds every signature wrong. A
+    key that this process makes for itself and never shows serves as well, since the same process signs and checks; so
+    a token ends with it. Issuer, audience and times are checked by MiniStack.
+    """
+    key = secrets.token_bytes(32)
+
+    def encoded(content: bytes) -> str:
+        return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+    def signature(signed: str) -> str:
+        return encoded(hmac.digest(key, signed.encode(), "sha256"))
+
+    def sign(claims: dict[str, Any], *_: Any) -> str:  # noqa: ANN401 - the pool and the use, each with a key in AWS
+        header = {"alg": "HS256", "kid": cognito._JWKS_KEY["kid"]}  # noqa: SLF001
+        signed = ".".join(encoded(json.dumps(part).encode()) for part in (header, claims))
+        return f"{signed}.{signature(signed)}"
+
+    def is_signed(token: str, _: Any) -> bool:  # noqa: ANN401
+        signed, _, given = token.rpartition(".")
+        return hmac.compare_digest(given.encode(), signature(signed).encode())
+
+    cognito._signed_jwt = sign  # noqa: SLF001 - a mend has to reach inside
+    apigateway._verify_rs256_signature = is_signed  # noqa: SLF001
+
+
 def keep_web_pages_out() -> None:
     """Refuse what a web page asks for.
 
@@ -205,6 +237,7 @@ def main() -> None:
     take_numbers_from_parameters()
     admit_labelled_alarms()
     read_streams_anew()
+    sign_tokens()
     keep_web_pages_out()
     stop_with_the_parent()
     app.main()

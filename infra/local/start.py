@@ -31,6 +31,7 @@ APPLICATION: Final = "MailtailorApp"
 PROCESSOR_CONCURRENCY: Final = 2
 """Each concurrent execution is a process here, and two cores are what a machine may have."""
 
+ADMINISTRATOR: Final = "admin@example.com"
 FIRST_ANSWER_SECONDS: Final = 30
 
 
@@ -111,6 +112,7 @@ def _announced(system: System) -> Iterator[System]:
             {
                 "base_url": system.base_url,
                 "outputs": dict(system.outputs),
+                "administrator": {"email": ADMINISTRATOR, "password": system.admin_password},
                 "client": {"endpoint_url": system.endpoint_url, "region_name": REGION, **CREDENTIALS},
             },
             indent=2,
@@ -167,7 +169,7 @@ def _deployed(
             state_dir=ministack.state_dir,
             demo=demo,
         )
-        return _with_keys(system)
+        return _with_administrator(_with_keys(system))
 
 
 def _is_stale(state_dir: Path) -> bool:
@@ -216,6 +218,19 @@ def _with_keys(system: System) -> System:
         secret = {"write_key": secrets.token_urlsafe(24), "shopify": secrets.token_urlsafe(24)}
         manager.put_secret_value(SecretId=system.outputs["IngestSecretId"], SecretString=json.dumps(secret))
     return replace(system, write_key=secret["write_key"], shopify_secret=secret["shopify"])
+
+
+def _with_administrator(system: System) -> System:
+    """Return the system with an administrator, whose password is another at each start."""
+    pool, client = system.outputs["UserPoolId"], system.client("cognito-idp")
+    password = f"Aa1!{secrets.token_urlsafe(18)}"
+    with contextlib.suppress(client.exceptions.UsernameExistsException):
+        # Left to choose the first password, MiniStack takes one that is shorter than the policy asks.
+        client.admin_create_user(
+            UserPoolId=pool, Username=ADMINISTRATOR, TemporaryPassword=password, MessageAction="SUPPRESS"
+        )
+    client.admin_set_user_password(UserPoolId=pool, Username=ADMINISTRATOR, Password=password, Permanent=True)
+    return replace(system, admin_password=password)
 
 
 def _origin(system: System) -> front.Origin:

@@ -38,6 +38,8 @@ class System:
         Everything that lives as long as this system's data.
     demo
         Whether the demonstration is on.
+    admin_password
+        Of the administrator that each local system has.
     """
 
     base_url: str
@@ -47,6 +49,7 @@ class System:
     shopify_secret: str
     state_dir: Path
     demo: bool
+    admin_password: str = ""
 
     @property
     def clock_file(self) -> Path:
