@@ -6,7 +6,7 @@ the rectangle that differs from the one before.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from typing import Final
 
@@ -46,8 +46,9 @@ class CountdownImage:
         self._whole = (self._tiles[0][0], self._share(0.035), self._tiles[-1][2], bottom)
         self._palette = _palette(countdown.colours)
         self._face = self._drawn_face()
-        self._number = cache(self._drawn_number)
-        self._numbers = [self._number(f"{number:02}") for number in range(60)]
+        self._numbers = [self._drawn_number(f"{number:02}") for number in range(60)]
+        self._minute = lru_cache(maxsize=4)(self._drawn_minute)
+        self._alone = cache(self._drawn_alone)
 
     def gif(self, seconds: int, limit: int = MAX_BYTES) -> bytes:
         """Return the animation from `seconds` before the end on, with as many pictures as fit into `limit` bytes.
@@ -60,20 +61,30 @@ class CountdownImage:
         return image
 
     def _encoded(self, shown: list[Picture]) -> bytes:
-        first, *rest = [self._drawn_left(one) if isinstance(one, Left) else self._drawn_alone(one) for one in shown]
+        first, *rest = [self._drawn_left(one) if isinstance(one, Left) else self._alone(one) for one in shown]
         file = BytesIO()
-        first.save(
-            file, "GIF", save_all=True, append_images=rest, duration=DURATION, optimize=False, disposal=1, comment=b""
-        )
+        first.save(file, "GIF", save_all=True, append_images=rest, duration=DURATION, optimize=False, disposal=1)
         return file.getvalue()
 
     def _drawn_left(self, left: Left) -> Image.Image:
         """Return the picture of the time that is left."""
+        picture = self._minute(left.days, left.hours, left.minutes).copy()
+        self._put(picture, 3, self._numbers[left.seconds])
+        picture.putpalette(self._palette)
+        return picture
+
+    def _drawn_minute(self, days: int, hours: int, minutes: int) -> Image.Image:
+        """Return what a minute's pictures share."""
         picture = self._face.copy()
-        days = self._drawn_number(f"{left.days:02}") if left.days >= len(self._numbers) else self._numbers[left.days]
-        for box, number in zip(self._tiles, (days, *(self._numbers[one] for one in left[1:])), strict=True):
-            picture.paste(number, (box[0] + (box[2] - box[0] - number.width) // 2, box[1] + self._share(0.032)))
-        return self._coloured(picture)
+        many = days >= len(self._numbers)
+        self._put(picture, 0, self._drawn_number(f"{days}") if many else self._numbers[days])
+        self._put(picture, 1, self._numbers[hours])
+        self._put(picture, 2, self._numbers[minutes])
+        return picture
+
+    def _put(self, picture: Image.Image, place: int, number: Image.Image) -> None:
+        left, top, right, _ = self._tiles[place]
+        picture.paste(number, (left + (right - left - number.width) // 2, top + self._share(0.032)))
 
     def _drawn_alone(self, sentence: str) -> Image.Image:
         """Return the picture of a sentence, on one tile as wide as the four."""
@@ -82,7 +93,8 @@ class CountdownImage:
         left, top, right, bottom = self._whole
         margin = self._share(0.06)
         self._write(picture, sentence, (left + margin, top, right - margin, bottom), 0.062, DIGITS)
-        return self._coloured(picture)
+        picture.putpalette(self._palette)
+        return picture
 
     def _drawn_face(self) -> Image.Image:
         """Return what all pictures of the time share: the text above, the tiles and what is counted in them."""
@@ -125,10 +137,6 @@ class CountdownImage:
             (room / 2, (mask.height - middle[1] - middle[3]) / 2), text, fill=255, font=font, anchor="ms"
         )
         picture.paste(_shaded(mask, ramp), box[:2], mask.point(lambda value: 255 if value else 0))
-
-    def _coloured(self, picture: Image.Image) -> Image.Image:
-        picture.putpalette(self._palette)
-        return picture
 
     def _share(self, part: float) -> int:
         return max(1, round(self._width * part))
