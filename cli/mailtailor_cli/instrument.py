@@ -12,7 +12,8 @@ from mailtailor.aws.clock import system_clock
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.tracking import instrument as tracking
 from mailtailor_cli.connection import Where, connect
-from mailtailor_cli.tokens import On, keyring
+from mailtailor_cli.keys import keyring
+from mailtailor_cli.tokens import On
 
 
 def instrument(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws.profile_table import ProfileTable
-from mailtailor.errors import MailtailorError
-from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, sign_recipient
-from mailtailor_cli.connection import Connection, Where, connect
+from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
+from mailtailor.profiles import revocation
+from mailtailor.tracking.tokens import Purpose, RecipientToken, sign_recipient
+from mailtailor_cli.connection import Where, connect
+from mailtailor_cli.keys import asking, keyring
+from mailtailor_cli.token_export import export
 
 app = typer.Typer(help="Keys and tokens of tracked links, pixels and content.", no_args_is_help=True)
+app.command()(export)
 
 On = Annotated[Where, typer.Option("--on", help="The system to work on.")]
 
@@ -28,7 +29,7 @@ _NUMBERED: Final = re.compile(r"k([0-9]+)")
 def rotate(on: On = Where.AUTO) -> None:
     """Add a new key and sign with it from now on; links that are already sent keep working."""
     system = connect(on)
-    with _asking(system):
+    with asking(system):
         client, secret_id = system.client("secretsmanager"), system.outputs["TokensSecretId"]
         before = json.loads(client.get_secret_value(SecretId=secret_id)["SecretString"])
         after = rotated(before)
@@ -46,7 +47,7 @@ def recipient(
     """Print a profile's tokens: one line a purpose, name and token parted by a tab."""
     system = connect(on)
     keys = keyring(system)
-    with _asking(system):
+    with asking(system):
         table = ProfileTable(client=system.client("dynamodb"), table=system.outputs["ProfilesTable"])
         profile = table.read(profile_id)
     epoch = profile.epoch if profile else 0
@@ -54,11 +55,19 @@ def recipient(
         typer.echo(f"{purpose}\t{sign_recipient(keys, RecipientToken(profile_id, purpose, epoch))}")
 
 
-def keyring(system: Connection) -> Keyring:
-    """Return the keyring of `system`; raise `MailtailorError` if it cannot be read."""
-    with _asking(system):
-        answer = system.client("secretsmanager").get_secret_value(SecretId=system.outputs["TokensSecretId"])
-    return Keyring.from_secret(json.loads(answer["SecretString"]))
+@app.command()
+def revoke(
+    profile_id: Annotated[str, typer.Argument(help="The profile's id, 22 characters.")], on: On = Where.AUTO
+) -> None:
+    """End the content and manage tokens of a profile that are in sent mails; what they track goes on."""
+    system = connect(on)
+    with asking(system):
+        table = ProfileTable(client=system.client("dynamodb"), table=system.outputs["ProfilesTable"])
+        revoked = revocation.revoke(table, profile_id, pause=pause_after_conflict)
+    typer.echo(
+        f"Content and manage tokens of {revoked.id} from before are refused by {system.name} from now on "
+        f"(epoch {revoked.epoch}). Give the ESP its new ones before the next mail: mailtailor tokens export"
+    )
 
 
 def rotated(secret: Mapping[str, str]) -> dict[str, str]:
@@ -66,13 +75,3 @@ def rotated(secret: Mapping[str, str]) -> dict[str, str]:
     numbers = [int(match[1]) for name in secret if (match := _NUMBERED.fullmatch(name))]
     name = f"k{max(numbers, default=0) + 1}"
     return {**secret, name: secrets.token_urlsafe(48), "active": name}
-
-
-@contextmanager
-def _asking(system: Connection) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        raise MailtailorError(f"{system.name} refused: {error.response['Error']['Message']}") from error
-    except BotoCoreError as error:
-        raise MailtailorError(f"{system.name} does not answer: {error}") from error

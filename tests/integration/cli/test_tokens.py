@@ -20,6 +20,7 @@ from mailtailor.tracking.tokens import (
 )
 from mailtailor_cli import tokens
 from mailtailor_cli.connection import Connection
+from mailtailor_cli.keys import keyring
 from mailtailor_cli.main import app
 
 SECRET = {"active": "k9", "k9": "the first secret key of these tests", "old": "an older secret key of these tests"}
@@ -47,12 +48,12 @@ def run(*arguments: str) -> Result:
 
 def test_rotating_signs_with_a_new_key_and_keeps_what_was_sent_working(system: Connection) -> None:
     # given
-    before = tokens.keyring(system)
+    before = keyring(system)
     sent = sign_mailing(before, MailingToken("spring"))
     # when
     result = run("rotate")
     # then
-    after = tokens.keyring(system)
+    after = keyring(system)
     assert result.exit_code == 0
     assert "k10" in result.output
     assert "keep working" in result.output
@@ -79,7 +80,7 @@ def test_a_profiles_tokens_are_printed_one_a_purpose(system: Connection) -> None
     # then
     assert printed.keys() == set(Purpose)
     for purpose in Purpose:
-        assert read_recipient(tokens.keyring(system), printed[purpose], purpose) == RecipientToken(PROFILE, purpose, 0)
+        assert read_recipient(keyring(system), printed[purpose], purpose) == RecipientToken(PROFILE, purpose, 0)
 
 
 def test_a_profile_id_of_the_wrong_form_is_refused_in_a_sentence() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -75,6 +75,11 @@ class ProfileTable:
             for item in self._batch_get(wanted[start : start + MAX_KEYS]):
                 found[item["id"]["S"]] = loaded(item)
         return {profile_id: found.get(profile_id) or Loaded(Profile(profile_id), None) for profile_id in wanted}
+
+    def scan(self) -> Iterator[Loaded]:
+        """Yield all items, pointers too, page by page; what is written meanwhile may be missing or new."""
+        for page in self._client.get_paginator("scan").paginate(TableName=self._table):
+            yield from map(loaded, page["Items"])
 
     def _batch_get(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
