@@ -108,6 +108,40 @@ def test_an_image_fetched_ahead_says_so(world: Engine, headers: dict[str, str]) 
     assert world.queued()[0].properties["prefetch"] is True
 
 
+SCANNER, CDN, PERSON = "209.222.80.7", "192.0.2.1", "198.51.100.9"
+
+
+@pytest.mark.parametrize(
+    ("source", "passed"),
+    [
+        (SCANNER, None),
+        (SCANNER, SCANNER),
+        (CDN, f"{SCANNER}, {CDN}"),
+        (CDN, f"{PERSON}, {SCANNER},{CDN}"),
+        (CDN, f"{PERSON}, {SCANNER}"),
+    ],
+)
+def test_an_open_from_a_known_network_names_it_and_the_address_goes_nowhere(
+    world: Engine, capsys: pytest.CaptureFixture[str], source: str, passed: str | None
+) -> None:
+    # given
+    headers = {} if passed is None else {"x_forwarded_for": passed}
+    # when
+    open_pixel.handler(http_event("GET", PATH, source=source, **headers), Context())
+    # then
+    (event,) = world.queued()
+    assert event.properties["network"] == "barracuda"
+    assert SCANNER not in event.model_dump_json() + capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "passed", ["", ",", f"{SCANNER}, {PERSON}, {CDN}", f"{SCANNER}, {CDN}, {CDN}", "unknown", "\ud800", "1" * 9_000]
+)
+def test_an_open_from_anywhere_else_names_no_network(world: Engine, passed: str) -> None:
+    open_pixel.handler(http_event("GET", PATH, source=CDN, x_forwarded_for=passed), Context())
+    assert "network" not in world.queued()[0].properties
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_of_a_browser_that_asks_not_to_be_tracked_nothing_is_recorded(
     world: Engine, capsys: pytest.CaptureFixture[str], method: str

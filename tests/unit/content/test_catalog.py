@@ -50,6 +50,7 @@ def test_a_price_is_exact_and_reads_as_people_write_it() -> None:
         {"price": True},
         {"price": 10**12},
         {"url": "javascript:alert(1)"},
+        {"url": "https://shop.example/?a=\0"},
         {"url": "/relative"},
         {"url": "https://shop.example/a b"},
         {"url": "https://shop@evil.example/"},

@@ -71,6 +71,7 @@ def test_no_offers_are_no_offer() -> None:
     "fault",
     [
         {"url": "javascript:alert(1)"},
+        {"url": "https://shop.example/?a=\0"},
         {"url": "https://shop@evil.example/"},
         {"starts": "2026-11-16T00:00:00"},
         {"starts": "2026-11-16T00:00:00Z", "ends": "2026-11-16T00:00:00Z"},

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from mailtailor.errors import BadInput
-from mailtailor.tracking.destination import BadDestination, check_destination
+from mailtailor.tracking.destination import SLOT, BadDestination, check_destination
 
 SYMBOLS: Final = {"GBP": "£", "EUR": "€", "USD": "$"}
 UNRANKED: Final = 1 << 31
@@ -134,7 +134,8 @@ def _leads_somewhere(url: str) -> bool:
         check_destination(url)
     except BadDestination:
         return False
-    return True
+    # Slots are for what an ESP merges into a mail; here nothing would fill them.
+    return SLOT not in url
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from mailtailor.content.block import Name
 from mailtailor.content.catalog import in_shop
 from mailtailor.instant import FOREVER, Instant, from_datetime
-from mailtailor.tracking.destination import BadDestination, check_destination
+from mailtailor.tracking.destination import SLOT, BadDestination, check_destination
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
 
@@ -43,6 +43,8 @@ class Offer(BaseModel):
             check_destination(in_shop(url, "https://shop.example"))
         except BadDestination as error:
             raise ValueError(error.message) from error
+        if SLOT in url:
+            raise ValueError("the address holds a character that is none")
         return url
 
     @model_validator(mode="after")
