@@ -18,7 +18,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.aws import clients, http
-from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, OutOfTime
+from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, OutOfTime, UnreadableFile
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
@@ -161,7 +161,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     except duckdb.Error:
         logger.exception("A file of the archive cannot be read.")
         refused = MailtailorError("The archive holds a file that cannot be read.", "The function's log names it.")
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, UnreadableFile):
         logger.exception("The archive does not answer.")
         refused = Unavailable("The archive does not answer.", "Try again in a moment.")
     count("ReportsRefused", reason=type(refused).__name__)

@@ -20,6 +20,10 @@ class OutOfTime(Exception):
     """There was no time to read all that was asked for."""
 
 
+class UnreadableFile(Exception):
+    """A file that was listed cannot be fetched; the message is its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file of the archive and its size in bytes."""
@@ -76,6 +80,8 @@ class ArchiveBucket:
         ------
         OutOfTime
             As soon as `out_of_time` says so; what was copied stays.
+        UnreadableFile
+            If one cannot be fetched.
         """
 
         def fetch(file: StoredFile) -> str:
@@ -83,8 +89,11 @@ class ArchiveBucket:
                 raise OutOfTime
             path = folder / file.key
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as target:
-                shutil.copyfileobj(self._client.get_object(Bucket=self._bucket, Key=file.key)["Body"], target)
+            try:
+                with path.open("wb") as target:
+                    shutil.copyfileobj(self._client.get_object(Bucket=self._bucket, Key=file.key)["Body"], target)
+            except Exception as error:
+                raise UnreadableFile(file.key) from error
             return str(path)
 
         with ThreadPoolExecutor(CONNECTIONS) as pool:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,6 +43,7 @@ from mailtailor.instant import Instant, to_datetime
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+EVENTS: Final = "events/"
 BUCKETS: Final = 16
 CORRECTED: Final = "event_corrected"
 MAIL_TYPES: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked", CORRECTED})
@@ -54,6 +55,12 @@ FROM read_parquet($files, hive_partitioning = true)
 QUALIFY row_number() OVER (PARTITION BY id ORDER BY occurred_at, received_at) = 1
 """
 """Each event once; of doubles the one that occurred first, as profiles count them. `$files` is a pattern of paths."""
+
+_OF_PROFILES_SQL: Final = """\
+SELECT id, type, source, profile_id, epoch_ms(occurred_at), epoch_ms(received_at), properties, attributes, consent
+FROM read_parquet($files, hive_partitioning = false)
+WHERE list_contains($profiles, profile_id)
+"""
 
 _WRITE_EVENTS_SQL: Final = """\
 COPY (
@@ -157,7 +164,58 @@ def prefix(event: Event) -> str:
         day = to_datetime(event.received_at).date()
     except (OverflowError, OSError) as error:
         raise ValueError("received_at is no time") from error
-    return f"events/received={day.isoformat()}/bucket={bucket(event.profile_id):02}"
+    return f"{EVENTS}received={day.isoformat()}/bucket={bucket(event.profile_id):02}"
+
+
+def bucket_folders(days: Iterable[str], profile_ids: Iterable[str]) -> list[str]:
+    """Return the folders, each with its slash, that hold all events of some profiles received on `days`.
+
+    Parameters
+    ----------
+    days
+        Folders of days, each with its slash.
+    profile_ids
+        The profiles.
+    """
+    buckets = sorted({bucket(profile_id) for profile_id in profile_ids})
+    return [f"{day}bucket={number:02}/" for day in days for number in buckets]
+
+
+def day_folder(received_at: Instant) -> str:
+    """Return the folder, with its slash, of all events received that day."""
+    return f"{EVENTS}received={to_datetime(received_at).date().isoformat()}/"
+
+
+def read(connection: DuckDBPyConnection, files: Sequence[str], profile_ids: Iterable[str]) -> list[Event]:
+    """Return the events of some profiles that stand in `files`, doubles included."""
+    if not files:
+        return []
+    found = connection.execute(_OF_PROFILES_SQL, {"files": list(files), "profiles": list(profile_ids)})
+    return [
+        Event(
+            id=id_,
+            type=type_,
+            source=source,
+            profile_id=profile_id,
+            occurred_at=occurred_at,
+            received_at=received_at,
+            properties=json.loads(properties),
+            attributes=json.loads(attributes),
+            consent=json.loads(consent),
+        )
+        for id_, type_, source, profile_id, occurred_at, received_at, properties, attributes, consent in (
+            found.fetchall()
+        )
+    ]
+
+
+def once_each(events: Iterable[Event]) -> list[Event]:
+    """Return each event once, of doubles the one that occurred first, in order of their time; as `READ_SQL` does."""
+    ordered = sorted(events, key=lambda event: (event.occurred_at, event.received_at, event.id))
+    first: dict[str, Event] = {}
+    for event in ordered:
+        first.setdefault(event.id, event)
+    return list(first.values())
 
 
 def mail_day(received_at: Instant) -> str:

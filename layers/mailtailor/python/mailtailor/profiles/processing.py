@@ -258,7 +258,7 @@ class Processor:
         while not pending.loaded.profile.blank:
             profile = pending.loaded.profile
             if profile.due_at != pending.armed_before:
-                _send_wake_up(self._wake, profile, self._clock())
+                send_wake_up(self._wake, profile, self._clock())
             try:
                 self._store.save(pending.loaded, pending.flips, pending.merged)
             except Conflict as conflict:
@@ -343,10 +343,10 @@ class WakeUpProcessor:
                 # Earlier than clocks differ, it was for an instant that has been re-armed since. Whoever armed this
                 # one sent its wake-up, and sending another would keep every repeated wake-up alive for ever.
                 if profile.due_at - now <= SKEW:
-                    _send_wake_up(self._wake, profile, now)
+                    send_wake_up(self._wake, profile, now)
                 return
             flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
-            _send_wake_up(self._wake, profile, now)
+            send_wake_up(self._wake, profile, now)
             try:
                 self._store.save(loaded, flips)
             except Conflict:
@@ -359,7 +359,8 @@ class WakeUpProcessor:
         raise TooManyConflicts(loaded.profile.id)
 
 
-def _send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
+def send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
+    """Send a profile's wake-up if it is due so soon that the clock's sweep may come too late for it."""
     if profile.due_at is not None and profile.due_at - now <= NEAR:
         # Rounded up: a wake-up that comes early would only have to be sent again.
         wake({max(0, -(-(profile.due_at - now) // SECOND)): [profile.id]})

@@ -34,7 +34,7 @@ class Stitch(NamedTuple):
 class Flip:
     """A change of membership, published from the stream of the write that stored it.
 
-    `reason` is `event:<event id>`, `time`, `consent`, `definition` or `merge`.
+    `reason` is `event:<event id>`, `time`, `consent`, `definition`, `merge` or `rebuild`.
     """
 
     segment: str

@@ -1,0 +1,226 @@
+"""Rebuilds profiles from their archived events, where a correction left less than segments need.
+
+What is remembered is a set that grows by union. So the archive may be a minute behind and other writers may be faster:
+what is newer stands in the stored profile, and is united with what the archive tells. Attributes and consent are not
+rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mailtailor.consent.policy import may_record
+from mailtailor.events.event import Event
+from mailtailor.instant import DAY, Instant
+from mailtailor.profiles import corrections, projection
+from mailtailor.profiles.processing import (
+    MAX_ATTEMPTS,
+    MAX_HOPS,
+    Archive,
+    EndlessPointers,
+    Pause,
+    TooManyConflicts,
+    Wake,
+    send_wake_up,
+)
+from mailtailor.profiles.profile import Flip, Profile
+from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
+from mailtailor.segments.engine import HITS, PROVISIONAL, RETENTION, Engine
+from mailtailor.segments.streams import Provisional, Streams
+
+UNNAMED: Final = "corrected"
+"""Stands for the reason of a correction that has not reached the archive yet."""
+
+History = Callable[[Collection[str], Instant], list[Event]]
+"""Returns the archived events of some profiles received since an instant, each once, in order of their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    events: int = 0
+    corrected: int = 0
+    flips: int = 0
+    conflicts: int = 0
+
+
+class Rebuilder:
+    """Rebuilds profiles.
+
+    Parameters
+    ----------
+    store, engine
+        The profiles and the segments.
+    history
+        The archive.
+    archive, wake
+        Where corrections and near wake-ups go.
+    clock
+        Tells the current instant.
+    pause
+        Waits after a conflict.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ProfileStore,
+        engine: Engine,
+        history: History,
+        archive: Archive,
+        wake: Wake,
+        clock: Callable[[], Instant],
+        pause: Pause,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._history = history
+        self._archive = archive
+        self._wake = wake
+        self._clock = clock
+        self._pause = pause
+
+    def rebuild(self, profile_id: str) -> Rebuilt:
+        """Rebuild a profile if it is incomplete; a request that comes again finds nothing to do.
+
+        Raises
+        ------
+        TooManyConflicts, EndlessPointers
+            If it could not be written or found; the request is for a later try, as it is if the archive fails.
+        """
+        events: list[Event] = []
+        known: frozenset[str] = frozenset()
+        archived: set[str] = set()
+        for attempt in range(MAX_ATTEMPTS):
+            loaded = self._load(profile_id)
+            profile, now = loaded.profile, self._clock()
+            if not profile.incomplete:
+                return Rebuilt(len(events), len(archived), 0, attempt)
+            ids = profile.identities | {profile.id}
+            if not ids <= known:
+                # Another merge while we wrote brings a history of its own.
+                events, known = self._history(ids, now - RETENTION - DAY), ids
+            armed_before = profile.due_at
+            flips, found = apply(profile, events, engine=self._engine, now=now)
+            # Before the write, as events are: after a crash between the two they are found and sent once more.
+            self._archive([correction for correction in found if correction.id not in archived])
+            archived.update(correction.id for correction in found)
+            if profile.due_at != armed_before:
+                send_wake_up(self._wake, profile, now)
+            try:
+                self._store.save(loaded, flips)
+            except Conflict:
+                self._pause(attempt)
+                continue
+            return Rebuilt(len(events), len(archived), len(flips), attempt)
+        raise TooManyConflicts(profile_id)
+
+    def _load(self, profile_id: str) -> Loaded:
+        """Load a profile, or the one that it became part of."""
+        for _ in range(MAX_HOPS):
+            loaded = self._store.load([profile_id])[profile_id]
+            if loaded.error is not None:
+                raise loaded.error
+            if loaded.profile.merged_into is None:
+                return loaded
+            profile_id = loaded.profile.merged_into
+        raise EndlessPointers(profile_id)
+
+
+def apply(
+    profile: Profile, events: Iterable[Event], *, engine: Engine, now: Instant
+) -> tuple[tuple[Flip, ...], list[Event]]:
+    """Unite `profile` with what its archived `events` tell, without what machines did, and evaluate all segments.
+
+    Returns
+    -------
+    The flips, and the corrections of hits that only all events together show to be a machine's.
+    """
+    young = profile.streams.pop(PROVISIONAL, None)
+    young = Provisional(dict(young.entries), young.settled_to) if isinstance(young, Provisional) else Provisional()
+    usable = [event for event in events if may_record(profile.consent, event.type)]
+    machines = _named(usable, young)
+    found = _judged(usable, young, machines, engine)
+    machines |= {event_id: reason for event_id, (_, reason) in found.items()}
+    _forget(profile.streams, usable, found, machines, engine=engine, now=now)
+    for event_id in machines.keys() & young.entries.keys():
+        young.condemn(event_id)
+    engine.unite(profile.streams, {PROVISIONAL: young})
+    engine.unite(profile.streams, _remembered(usable, machines, engine))
+    profile.incomplete = False
+    flips = projection.evaluate(profile, engine=engine, now=now, reason="rebuild")
+    return flips, [
+        corrections.correction(profile.id, event_id, at=at, reason=reason, now=now)
+        for event_id, (at, reason) in sorted(found.items())
+    ]
+
+
+def _named(events: Iterable[Event], young: Provisional) -> dict[str, str]:
+    """Return the hits that are known to be a machine's, with the reason: by a correction or, lest it is late, by us."""
+    named = {event_id: UNNAMED for event_id, hit in young.entries.items() if hit.machine}
+    for event in events:
+        corrected, reason = event.properties.get("corrects"), event.properties.get("machine")
+        if event.type == corrections.TYPE and isinstance(corrected, str):
+            named[corrected] = str(reason or UNNAMED)
+    return named
+
+
+def _judged(
+    events: Iterable[Event], young: Provisional, named: Iterable[str], engine: Engine
+) -> dict[str, tuple[Instant, str]]:
+    """Return the hits that others show to be a machine's and that nobody has corrected yet: when, and the reason."""
+    streams: Streams = {PROVISIONAL: Provisional()}
+    for event in events:
+        if event.type in HITS:
+            _record(streams, event, engine)
+    engine.unite(streams, {PROVISIONAL: young})
+    hits = streams[PROVISIONAL]
+    if isinstance(hits, Provisional):
+        # They stay among the others, for they betray those.
+        for event_id in hits.entries.keys() & set(named):
+            hits.condemn(event_id)
+    return engine.judge(streams)
+
+
+def _forget(
+    streams: Streams,
+    events: Iterable[Event],
+    found: dict[str, tuple[Instant, str]],
+    machines: dict[str, str],
+    *,
+    engine: Engine,
+    now: Instant,
+) -> None:
+    """Take what machines did out of the settled streams."""
+    of_machines: list[tuple[str, Instant, Mapping[str, Any]]] = [
+        (event.id, event.occurred_at, event.properties)
+        for event in events
+        if event.type in HITS and (event.id in machines or event.properties.get("machine"))
+    ]
+    for event_id, at, properties in [*of_machines, *((event_id, at, {}) for event_id, (at, _) in found.items())]:
+        engine.forget(streams, event_id=event_id, at=at, properties=properties, seen=now)
+        # What forgets notes that for a hit yet to come; here all hits have come.
+        streams.pop(PROVISIONAL, None)
+
+
+def _remembered(events: Iterable[Event], machines: dict[str, str], engine: Engine) -> Streams:
+    """Return what is to be remembered of `events`; young hits are provisional as if they had come only now."""
+    streams: Streams = {}
+    for event in events:
+        if event.type != corrections.TYPE:
+            _record(streams, event, engine, machines.get(event.id, ""))
+    return streams
+
+
+def _record(streams: Streams, event: Event, engine: Engine, machine: str = "") -> None:
+    engine.record(
+        streams,
+        event_id=event.id,
+        event_type=event.type,
+        at=event.occurred_at,
+        properties={**event.properties, "machine": machine} if machine else event.properties,
+        seen=event.received_at,
+    )
