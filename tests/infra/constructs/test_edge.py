@@ -75,7 +75,7 @@ def test_every_public_route_fails_over_to_the_static_answers(app_stack: Template
     groups = {group["Id"]: group for group in config["OriginGroups"]["Items"]}
     origins = {origin["Id"]: origin for origin in config["Origins"]}
     # then
-    assert {each["PathPattern"] for each in config["CacheBehaviors"]} == {"/o/*", "/c/*", "/content/*"}
+    assert {each["PathPattern"] for each in config["CacheBehaviors"]} == {"/o/*", "/c/*", "/image/*", "/content/*"}
     for behavior in config["CacheBehaviors"]:
         group = groups[behavior["TargetOriginId"]]
         primary, fallback = (origins[member["OriginId"]] for member in group["Members"]["Items"])
