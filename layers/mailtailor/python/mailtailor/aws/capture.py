@@ -94,7 +94,8 @@ def facts(request: http.Request) -> Facts:
     """Return what `request` tells of who made it; of the address only the known network that it belongs to."""
     headers = request.headers
     return Facts(
-        user_agent=headers.get("user-agent", ""),
+        # That a request has none is a fact, which reports of an ESP cannot give; access logs write it so, too.
+        user_agent=headers.get("user-agent", "").strip() or "-",
         head=request.method == "HEAD",
         prefetch=any(
             word in headers[name].lower() for name in PREFETCH_HEADERS if name in headers for word in PREFETCH
