@@ -101,6 +101,7 @@ class AppStack(Stack):
         self._content(api, base_url)
         self._images(api)
         self._processing(processor_concurrency.value_as_number)
+        self._rebuilding()
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
         self._administration(api)
@@ -232,6 +233,26 @@ class AppStack(Stack):
             # A sweep that fails is made up for by the next one.
             targets=[targets.LambdaFunction(segment_clock.function, retry_attempts=0)],
         )
+
+    def _rebuilding(self) -> None:
+        data = self._data
+        rebuilder = self._add(
+            jobs.PROFILE_REBUILDER,
+            [
+                data.rebuilds.work_off(),
+                data.profiles.replace(),
+                *data.archive.read(EVENTS_PREFIX),
+                data.archive_queue.send(),
+                data.wake_ups.send(),
+            ],
+            **BURSTS,
+            PROFILES_TABLE=data.profiles.table_name,
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+            ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
+            WAKE_UPS_QUEUE_URL=data.wake_ups.queue.queue_url,
+        )
+        _accept_prefix(rebuilder.role, EVENTS_PREFIX)
+        QueueSource(self, "FromRebuilds", job=rebuilder, work=data.rebuilds, batch_size=1, max_concurrency=2)
 
     def _delivery(self, esp_webhook_url: str) -> None:
         data = self._data

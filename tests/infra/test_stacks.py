@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "webhook_ingest": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
     "event_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL", "ARCHIVE_QUEUE_URL", "REBUILDS_QUEUE_URL"}
     | BURST_SETTINGS,
+    "profile_rebuilder": {"PROFILES_TABLE", "ARCHIVE_BUCKET", "ARCHIVE_QUEUE_URL", "WAKE_UPS_QUEUE_URL"}
+    | BURST_SETTINGS,
     "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL"},
     "membership_publisher": {"ESP_QUEUE_URL"},
