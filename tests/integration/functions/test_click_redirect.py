@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ from tests.integration.functions.capture_engine import (
     recipient,
 )
 from tests.integration.functions.intake_engine import Context, http_event
+from tests.unit.tracking.test_open_redirects import HOSTILE_QUERIES, REFUSED_DESTINATIONS, REFUSED_TOKENS
 
 LINK = LinkToken("https://shop.example/lamp?id=1#top", "spring", 3, NOW - 60_000, "85123A", "lights")
 TOKEN = sign_link(KEYRING, LINK)
@@ -241,16 +243,41 @@ def test_what_is_not_our_link_leads_nowhere(world: Engine, capsys: pytest.Captur
     assert '"ClicksRefused":[1.0]' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", REFUSED_DESTINATIONS)
 def test_a_signed_destination_that_is_no_web_address_leads_nowhere(
-    world: Engine, monkeypatch: pytest.MonkeyPatch
+    world: Engine, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    # given: a token that signing itself would have refused
-    with monkeypatch.context() as careless:
-        careless.setattr(tokens, "check_destination", lambda _url: None)
-        token = sign_link(KEYRING, replace(LINK, url="javascript:alert(1)"))
-    # then
-    assert_leads_nowhere(click(f"/c/{token}/{recipient()}"))
+    for url in REFUSED_DESTINATIONS[kind]:
+        # given: a token that signing itself would have refused
+        try:
+            payload = url.encode()
+        except UnicodeEncodeError:
+            continue
+        with monkeypatch.context() as careless:
+            careless.setattr(tokens, "check_destination", lambda _url: None)
+            token = sign_link(KEYRING, replace(LINK, url=payload.decode()))
+        # then
+        assert_leads_nowhere(click(f"/c/{token}/{recipient()}", "s1=https://evil.example"))
     assert world.queued() == []
+
+
+@pytest.mark.parametrize("kind", REFUSED_TOKENS)
+def test_no_token_of_another_kind_leads_anywhere(world: Engine, kind: str) -> None:
+    for token in REFUSED_TOKENS[kind]:
+        assert_leads_nowhere(click(f"/c/{token}/{recipient()}", "url=https://evil.example"))
+        assert_leads_nowhere(click(f"/c/{quote(token, safe='')}/{recipient()}"))
+    assert world.queued() == []
+
+
+@pytest.mark.parametrize("query", HOSTILE_QUERIES)
+def test_no_query_leads_elsewhere_or_adds_a_header(world: Engine, query: str) -> None:
+    # given
+    link = sign_link(KEYRING, replace(LINK, url="https://shop.example/a?first=\0&fixed=1#top"))
+    # when
+    sent = click(f"/c/{link}/{recipient()}", query)["headers"]["location"]
+    # then
+    assert re.fullmatch(r"https://shop\.example/a\?first=[\w.~%-]*&fixed=1#top", sent, re.ASCII)
+    assert "evil" not in str(world.queued()[0].properties)
 
 
 @pytest.mark.usefixtures("world")
