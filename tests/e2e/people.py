@@ -30,6 +30,10 @@ from tests.demonstration import engine
 
 T = TypeVar("T")
 
+BROWSER = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+)
+"""What a person's browser says of itself; hits of HTTP libraries and headless browsers do not count."""
 PATIENCE = 30
 """Seconds that asynchronous work may take here before a test gives up; it takes about one."""
 
@@ -112,13 +116,15 @@ class Recipient:
     def open(self, campaign: str = "spring") -> httpx.Response:
         """Open a mail."""
         mailing = sign_mailing(self._keyring, MailingToken(campaign))
-        return httpx.get(f"{self.system.base_url}/o/{mailing}/{self.token()}.gif", timeout=30)
+        url = f"{self.system.base_url}/o/{mailing}/{self.token()}.gif"
+        return httpx.get(url, headers={"user-agent": BROWSER}, timeout=30)
 
     def click(self, **link: Any) -> httpx.Response:
         """Click a link of a mail."""
         described = {"url": "https://shop.example/", "campaign": "spring", "position": 1, "sent_at": 0, **link}
         token = sign_link(self._keyring, LinkToken(**described))
-        return httpx.get(f"{self.system.base_url}/c/{token}/{self.token()}", timeout=30)
+        url = f"{self.system.base_url}/c/{token}/{self.token()}"
+        return httpx.get(url, headers={"user-agent": BROWSER}, timeout=30)
 
     def content(self, block: str = "hero") -> dict[str, Any]:
         """Fetch a block as the ESP does when it sends; the first function to start may be late for the CDN."""

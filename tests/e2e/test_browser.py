@@ -19,7 +19,7 @@ from infra.local import start
 from infra.local.demo.seed import seed
 from infra.local.phases import Phases
 from infra.local.system import System
-from tests.e2e.people import until
+from tests.e2e.people import BROWSER, until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
@@ -50,7 +50,9 @@ def page(demonstration: System) -> Iterator[Page]:
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"],
         )
-        context = browser.new_context(base_url=demonstration.base_url, viewport={"width": 1400, "height": 1100})
+        context = browser.new_context(
+            base_url=demonstration.base_url, viewport={"width": 1400, "height": 1100}, user_agent=BROWSER
+        )
         page = context.new_page()
         page.set_default_timeout(20_000)
         yield page
