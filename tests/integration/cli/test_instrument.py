@@ -15,7 +15,7 @@ from mailtailor_cli.connection import Connection
 from mailtailor_cli.main import app
 
 SECRET = {"active": "k1", "k1": "the first secret key of these tests"}
-HTML = '<body>\r\n<a href="https://shop.example/">Grüße</a> <a href="https://shop.example/?u=[[id]]">x</a></body>\r\n'
+HTML = '<body>\r\n<a href="https://shop.example/">Grüße</a> <a href="https://shop.example/[[id]]">x</a></body>\r\n'
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,8 @@ def test_the_tracked_mail_goes_to_a_file(mail: Path, tmp_path: Path) -> None:
 def test_the_report_says_what_was_done_with_each_link_and_why(mail: Path) -> None:
     report = run(mail, "--report").stderr
     assert "utm_campaign=spring" in report
-    assert "https://shop.example/?u=[[id]]" in report
-    assert "left as it is: contains a merge tag" in report
+    assert "https://shop.example/[[id]]" in report
+    assert "left as it is: a merge tag in the path" in report
 
 
 @pytest.mark.parametrize(

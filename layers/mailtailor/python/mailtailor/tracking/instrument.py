@@ -6,146 +6,77 @@ Nothing else changes: outside rewritten `href` values and the pixel, every chara
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, unquote_plus
 
-from mailtailor.errors import BadInput
-from mailtailor.instant import Instant
 from mailtailor.tracking import markup
-from mailtailor.tracking.destination import BadDestination
-from mailtailor.tracking.paths import click_path, open_path
-from mailtailor.tracking.tokens import Keyring, LinkToken, MailingToken, sign_link, sign_mailing
+from mailtailor.tracking.links import (
+    GA4,
+    LONG_URL,
+    RECIPIENT_TAG,
+    Address,
+    Link,
+    Mailing,
+    Place,
+    Tracked,
+    Utm,
+    is_relative,
+    is_utm_name,
+    is_web,
+    signed_link,
+    track,
+    with_instance,
+    with_values,
+)
+from mailtailor.tracking.merge_tags import MARK, collapsed, masked, runs
+from mailtailor.tracking.paths import OPEN, click_path, open_path, tracked_path
+from mailtailor.tracking.plain_text import InstrumentedText, instrument_text
+from mailtailor.tracking.tokens import BadToken, LinkToken, MailingToken, read_mailing, sign_link, sign_mailing
 
-RECIPIENT_TAG: Final = "{{ mailtailor_track }}"
-"""The merge tag that the ESP replaces with the recipient token of purpose `track`."""
+__all__ = [
+    "GA4",
+    "RECIPIENT_TAG",
+    "Instrumented",
+    "InstrumentedText",
+    "Link",
+    "Mailing",
+    "Utm",
+    "instrument",
+    "instrument_text",
+]
+
+GMAIL_CLIP_BYTES: Final = 102 * 1024
+"""Gmail shows no more of a mail. Source: the limit that several ESPs document."""
 
 _LINKING: Final = frozenset({"a", "area"})
-_WEB: Final = re.compile(r"https?:", re.IGNORECASE)
-_MERGE_TAG: Final = re.compile(r"[{}]|%%|\*\||\[\[|<%")
-_PREFERENCES: Final = re.compile(
-    r"unsub|(?<![a-z])opt[-_]?out(?![a-z])|preferences?(?![a-z])|(?:manage|e?mail)[-_]?(?:subscriptions?|settings)",
-    re.IGNORECASE,
-)
-_UTM_NAME: Final = re.compile(r"utm_[a-z0-9_]{1,40}")
-_AROUND: Final = "".join(map(chr, range(0x21)))
-_INSIDE: Final = {ord("\t"): None, ord("\n"): None, ord("\r"): None, ord(" "): "%20"}
-
-
-@dataclass(frozen=True, slots=True)
-class Utm:
-    """Campaign parameters for web analytics, by the convention of Google Analytics 4.
-
-    Without more, they are `utm_source=mailtailor`, `utm_medium=email`, `utm_campaign` = the campaign and
-    `utm_content` = the link's position.
-
-    Parameters
-    ----------
-    parameters
-        Others, or other values, by their names (`utm_...`); an empty value leaves one out.
-
-    Raises
-    ------
-    BadInput
-        If a name has another form.
-    """
-
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name in self.parameters:
-            if not _UTM_NAME.fullmatch(name):
-                raise BadInput(f"{name!r} is no campaign parameter.", "Their names begin with utm_, as utm_source.")
-
-
-GA4: Final = Utm()
-
-
-@dataclass(frozen=True, slots=True)
-class Mailing:
-    """What is the same for all parts of a mail.
-
-    Attributes
-    ----------
-    campaign
-        The mailing's id.
-    keyring
-        Signs.
-    open_url, click_url
-        Base addresses, without a slash at the end.
-    now
-        Becomes the links' `sent_at`.
-    recipient_tag
-        What the ESP replaces with the recipient token.
-    instance_tag
-        What the ESP replaces with the send's id, for a mailing that is sent again and again; empty for none.
-    utm
-        Campaign parameters; None adds none.
-    honeypot_url
-        Where a link leads that no person sees, so that whoever follows it is a machine; empty for none.
-
-    Raises
-    ------
-    BadInput
-        If the campaign has the wrong form, or the merge tags contain both kinds of quotes or an angle bracket.
-    """
-
-    campaign: str
-    keyring: Keyring
-    open_url: str
-    click_url: str
-    now: Instant
-    recipient_tag: str = RECIPIENT_TAG
-    instance_tag: str = ""
-    utm: Utm | None = GA4
-    honeypot_url: str = ""
-
-    def __post_init__(self) -> None:
-        tags = self.recipient_tag + self.instance_tag
-        if ('"' in tags and "'" in tags) or "<" in tags or ">" in tags:
-            raise BadInput(
-                "The merge tags cannot stand in an attribute.", "Use one kind of quotes in them and no angle brackets."
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What was done with a link.
-
-    Attributes
-    ----------
-    position
-        Its number among the mail's links, from 1.
-    line
-        The line of the tag, from 1.
-    href
-        What the author wrote, character references resolved.
-    destination
-        What was signed, campaign parameters included; empty if the link was left as it is.
-    reason
-        Why it was left as it is; empty if it is tracked.
-    """
-
-    position: int
-    line: int
-    href: str
-    destination: str = ""
-    reason: str = ""
-
-    @property
-    def tracked(self) -> bool:
-        """Whether clicks on it are recorded."""
-        return not self.reason
+_OFFICE: Final = ("v:", "o:", "w:")
+_HOST: Final = re.compile(r"https?://[^/]*", re.IGNORECASE)
+_ESCAPES: Final = {ord("&"): "&amp;", ord('"'): "&quot;", ord("'"): "&#39;", ord("<"): "&lt;", ord(">"): "&gt;"}
+_TAGS_READ: Final = 20
+_WORDS_READ: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Instrumented:
-    """A mail ready to send, and what was done to it; `pixel` is false if it had one already."""
+    """A mail ready to send, and what was done to it.
+
+    Attributes
+    ----------
+    html
+        The mail.
+    links
+        Each link of it in order, those left as they are included.
+    pixel
+        Whether the open pixel was added; false if it was there already.
+    warnings
+        What its author should know, a sentence each.
+    """
 
     html: str
     links: tuple[Link, ...]
     pixel: bool
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,37 +86,133 @@ class _Edit:
     text: str
 
 
+class _Mail:
+    """A mail while it is instrumented."""
+
+    def __init__(self, html: str, mailing: Mailing) -> None:
+        self.html = html
+        self.mailing = mailing
+        self.hidden = masked(html)
+        self.markup = markup.read(self.hidden)
+        self.links: list[Link] = []
+        self.edits: list[_Edit] = []
+        self.end = self.markup.end
+        self.has_pixel = self.has_honeypot = False
+        self.long = 0
+        self._line, self._counted = 1, 0
+
+    def read(self) -> None:
+        for index, tag in enumerate(self.markup.tags):
+            if tag.name == "/body":
+                self.end = self.end if tag.commented else tag.start
+            elif tag.name == "img":
+                self.has_pixel |= not tag.commented and self._is_pixel(tag)
+            elif tag.name in _LINKING or tag.name.startswith(_OFFICE):
+                self._read_links(index, tag)
+
+    def _read_links(self, index: int, tag: markup.Tag) -> None:
+        attributes: dict[str, markup.Attribute] = {}
+        hrefs: list[markup.Attribute] = []
+        for name, attribute in markup.all_attributes(self.hidden, tag):
+            attributes.setdefault(name, attribute)
+            if name == "href":
+                hrefs.append(attribute)
+        if not hrefs:
+            return
+        if MARK not in self.hidden[tag.attributes_start : hrefs[-1].start]:
+            # Without merge tags the first one counts, as in browsers; else only the ESP knows which will stay.
+            del hrefs[1:]
+        self._line += self.html.count("\n", self._counted, tag.start)
+        self._counted = tag.start
+        for href in hrefs:
+            address = self._address(href)
+            ours = signed_link(address, self.mailing)
+            if ours is not None and ours.position == 0:
+                self.has_honeypot = True
+                continue
+            place = Place(
+                tag.name,
+                len(self.links) + 1,
+                self._line,
+                off=_text(attributes, "data-mailtailor").lower() == "off",
+                words=self._words(index, tag) if is_web(address) else "",
+                utm=self._utm(attributes),
+                product_id=_fact(attributes, "data-product-id"),
+                category=_fact(attributes, "data-category"),
+            )
+            link, tracked = track(address, place, self.mailing)
+            self.links.append(link)
+            if tracked is not None:
+                self._replace(href, tracked)
+
+    def _replace(self, href: markup.Attribute, tracked: Tracked) -> None:
+        values = [Address(value.text.translate(_ESCAPES), value.tags).written for value in tracked.values]
+        url = with_values(tracked, values, "&amp;")
+        self.long += len(url) > LONG_URL
+        self.edits.append(_Edit(href.start, href.end, _quoted(url, href.quote or '"')))
+
+    def _address(self, attribute: markup.Attribute) -> Address:
+        return Address(collapsed(attribute.value), runs(self.html, self.hidden, attribute.start, attribute.end))
+
+    def _utm(self, attributes: Mapping[str, markup.Attribute]) -> dict[str, Address] | None:
+        if _text(attributes, "data-utm").lower() == "off":
+            return None
+        return {
+            name.removeprefix("data-").replace("-", "_"): self._address(attribute)
+            for name, attribute in attributes.items()
+            if name.startswith("data-utm-") and is_utm_name(name.removeprefix("data-").replace("-", "_"))
+        }
+
+    def _words(self, index: int, link: markup.Tag) -> str:
+        """Return what people read in a link: its text and the texts that stand for its images."""
+        if link.name == "area":
+            return _text(markup.attributes(self.hidden, link), "alt")
+        words: list[str] = []
+        at = link.end
+        for tag in self.markup.tags[index + 1 : index + 1 + _TAGS_READ]:
+            words.append(self.hidden[at : min(tag.start, at + _WORDS_READ)])
+            if tag.name in _LINKING or tag.name == f"/{link.name}":
+                break
+            if tag.name == "img":
+                words.append(_text(markup.attributes(self.hidden, tag), "alt"))
+            at = tag.end
+        return " ".join(markup.decoded(" ".join(words)).split())
+
+    def _is_pixel(self, img: markup.Tag) -> bool:
+        if f"/{OPEN}/" not in self.hidden[img.start : img.end]:
+            return False
+        source = _text(markup.attributes(self.hidden, img), "src")
+        if source.startswith(f"{self.mailing.open_url}/o/"):
+            return True
+        token = tracked_path(_HOST.sub("", source, count=1).partition("?")[0], OPEN).subject if source else ""
+        try:
+            return bool(token) and bool(read_mailing(self.mailing.keyring, token.replace(MARK, "")))
+        except BadToken:
+            return False
+
+
 def instrument(html: str, mailing: Mailing) -> Instrumented:
     """Return `html` with tracked links and the open pixel; the time is linear in its length.
 
     A link that should not or cannot be tracked stays as it is, and the report says why. Instrumenting a mail a second
-    time changes nothing. Raises `BadInput` if the campaign has the wrong form.
+    time changes nothing.
+
+    Raises
+    ------
+    BadInput
+        If the campaign or the honeypot's address has the wrong form.
     """
-    links: list[Link] = []
-    edits: list[_Edit] = []
-    line, counted, pixel_at, has_pixel = 1, 0, len(html), False
-    for tag in markup.tags(html):
-        if tag.name == "/body":
-            pixel_at = tag.start
-        elif tag.name == "img":
-            source = markup.attributes(html, tag).get("src")
-            has_pixel |= source is not None and source.value.startswith(f"{mailing.open_url}/o/")
-        elif tag.name in _LINKING:
-            attributes = markup.attributes(html, tag)
-            if "href" not in attributes:
-                continue
-            line += html.count("\n", counted, tag.start)
-            counted = tag.start
-            link, edit = _link(attributes, mailing, position=len(links) + 1, line=line)
-            links.append(link)
-            edits.extend(edit)
-    if not has_pixel:
-        edits.append(_Edit(pixel_at, pixel_at, _pixel(mailing)))
-        edits.sort(key=lambda edit: edit.start)
-    return Instrumented("".join(_applied(html, edits)), tuple(links), pixel=not has_pixel)
+    mail = _Mail(html, mailing)
+    mail.read()
+    added = "" if mail.has_pixel else _pixel(mailing)
+    if mailing.honeypot_url and not mail.has_honeypot:
+        added = _honeypot(mailing) + added
+    edits = sorted([*mail.edits, _Edit(mail.end, mail.end, added)], key=lambda edit: edit.start)
+    result = "".join(_applied(html, edits))
+    return Instrumented(result, tuple(mail.links), not mail.has_pixel, tuple(_warnings(result, mail)))
 
 
-def _applied(html: str, edits: list[_Edit]) -> Iterator[str]:
+def _applied(html: str, edits: Sequence[_Edit]) -> Iterator[str]:
     position = 0
     for edit in edits:
         yield html[position : edit.start]
@@ -194,91 +221,50 @@ def _applied(html: str, edits: list[_Edit]) -> Iterator[str]:
     yield html[position:]
 
 
-def _link(
-    attributes: dict[str, markup.Attribute], mailing: Mailing, *, position: int, line: int
-) -> tuple[Link, list[_Edit]]:
-    href = attributes["href"]
-    if reason := _reason_to_leave(attributes, mailing):
-        return Link(position, line, href.value, reason=reason), []
-    # A browser drops line breaks inside an address and encodes blanks; so the link leads where it did before.
-    destination = href.value.strip(_AROUND).translate(_INSIDE)
-    if mailing.utm is not None:
-        destination = _with_utm(destination, mailing.utm, campaign=mailing.campaign, position=position)
-    try:
-        token = sign_link(
-            mailing.keyring,
-            LinkToken(
-                url=destination,
-                campaign=mailing.campaign,
-                position=position,
-                sent_at=mailing.now,
-                product_id=_fact(attributes, "data-product-id"),
-                category=_fact(attributes, "data-category"),
-            ),
-        )
-    except BadDestination as error:
-        return Link(position, line, href.value, reason=error.message), []
-    url = f"{mailing.click_url}{click_path(_with_instance(token, mailing), mailing.recipient_tag)}"
-    mark = href.quote or '"'
-    if mark in url:
-        mark = "'" if mark == '"' else '"'
-    return Link(position, line, href.value, destination), [_Edit(href.start, href.end, f"{mark}{url}{mark}")]
+def _warnings(html: str, mail: _Mail) -> Iterator[str]:
+    size = len(html.encode(errors="replace"))
+    if size > GMAIL_CLIP_BYTES:
+        yield f"The mail is {size / 1024:,.0f} KB; Gmail cuts off all beyond 102 KB, the open pixel too."
+    if mail.long:
+        yield f"{mail.long} tracked addresses are longer than {LONG_URL:,} characters; some mail clients cut them off."
+    relative = sum(
+        not link.tracked and is_relative(link.href.strip()) and "merge tag" not in link.reason for link in mail.links
+    )
+    if relative:
+        yield f"{relative} links have a relative address, which leads nowhere from a mail."
+    merged = sum("merge tag" in link.reason for link in mail.links)
+    if merged:
+        yield f"{merged} links are not tracked because merge tags stand elsewhere than in values of their query."
 
 
-def _reason_to_leave(attributes: dict[str, markup.Attribute], mailing: Mailing) -> str:
-    href = attributes["href"].value.strip(_AROUND)
-    if _text(attributes, "data-mailtailor").lower() == "off":
-        return "marked data-mailtailor=off"
-    if href.startswith((f"{mailing.click_url}/c/", f"{mailing.open_url}/o/")):
-        return "tracked already"
-    if _MERGE_TAG.search(href):
-        return "contains a merge tag"
-    if not _WEB.match(href):
-        return "not a web address"
-    if _PREFERENCES.search(href):
-        return "unsubscribe or preference link"
-    return ""
-
-
-def _text(attributes: dict[str, markup.Attribute], name: str) -> str:
+def _text(attributes: Mapping[str, markup.Attribute], name: str) -> str:
     attribute = attributes.get(name)
     return attribute.value.strip() if attribute else ""
 
 
-def _fact(attributes: dict[str, markup.Attribute], name: str) -> str:
+def _fact(attributes: Mapping[str, markup.Attribute], name: str) -> str:
     """Return what the author says the link shows; what only the ESP will know cannot be signed."""
     text = _text(attributes, name)
-    return "" if _MERGE_TAG.search(text) else text
+    return "" if MARK in text else text
 
 
-def _with_utm(url: str, utm: Utm, *, campaign: str, position: int) -> str:
-    """Return `url` with the campaign parameters that its author did not set, before the fragment."""
-    address, mark, fragment = url.partition("#")
-    _, _, query = address.partition("?")
-    taken = {unquote_plus(parameter.partition("=")[0]).lower() for parameter in query.split("&")}
-    wanted = {
-        "utm_source": "mailtailor",
-        "utm_medium": "email",
-        "utm_campaign": campaign,
-        "utm_content": str(position),
-        **utm.parameters,
-    }
-    added = "&".join(f"{name}={quote(value, safe='')}" for name, value in wanted.items() if value and name not in taken)
-    if not added:
-        return url
-    joint = "?" if "?" not in address else "" if address[-1] in "?&" else "&"
-    return f"{address}{joint}{added}{mark}{fragment}"
+def _quoted(url: str, mark: str) -> str:
+    other = "'" if mark == '"' else '"'
+    if mark in url and other not in url:
+        mark = other
+    return f"{mark}{url}{mark}"
 
 
 def _pixel(mailing: Mailing) -> str:
     token = sign_mailing(mailing.keyring, MailingToken(mailing.campaign))
-    url = f"{mailing.open_url}{open_path(_with_instance(token, mailing), mailing.recipient_tag)}"
-    mark = "'" if '"' in url else '"'
+    source = _quoted(f"{mailing.open_url}{open_path(with_instance(token, mailing), mailing.recipient_tag)}", '"')
     # Not hidden: some clients do not load what is not displayed.
-    return (
-        f'<img src={mark}{url}{mark} width="1" height="1" alt="" style="display:block;border:0;width:1px;height:1px">'
+    return f'<img src={source} width="1" height="1" alt="" style="display:block;border:0;width:1px;height:1px">'
+
+
+def _honeypot(mailing: Mailing) -> str:
+    token = sign_link(
+        mailing.keyring, LinkToken(mailing.honeypot_url, mailing.campaign, position=0, sent_at=mailing.now)
     )
-
-
-def _with_instance(token: str, mailing: Mailing) -> str:
-    return f"{token}~{mailing.instance_tag}" if mailing.instance_tag else token
+    url = f"{mailing.click_url}{click_path(with_instance(token, mailing), mailing.recipient_tag)}"
+    return f'<a href={_quoted(url, chr(34))} style="display:none" aria-hidden="true" tabindex="-1"></a>'

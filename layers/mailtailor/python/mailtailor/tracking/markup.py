@@ -2,7 +2,11 @@
 
 Mails are rewritten as text, for parsing and serializing them again breaks what mail clients need: conditional
 comments, doctypes, merge tags between table rows. So this reads tags exactly as a browser's tokenizer does (HTML
-Standard, section 13.2.5) and says where they are; comments, scripts and styles are passed over.
+Standard, section 13.2.5) and says where they are; comments, scripts and styles are passed over. Conditional comments
+are read like the rest, for Outlook does so: buttons drawn in VML stand in them.
+
+What is read may be masked (see `merge_tags`): a `MARK` parts attributes, but belongs to the value or the name that it
+stands in.
 
 Each construct is read to its own end or to the end of the text, so that the time is linear whatever the input: after
 20,000 unclosed `<a` a browser sees one unfinished tag, and so does this.
@@ -15,22 +19,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from html.entities import html5
-from typing import Final
+from typing import Final, NamedTuple
 
 _SPACE: Final = r"[\t\n\f\r ]"
 _ATTRIBUTE: Final = (
-    r"[\t\n\f\r /]*+(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*+)"
+    r"[\t\n\f\r /\x00]*+"
+    r"(?P<name>[^\t\n\f\r />\x00][^\t\n\f\r />=\x00]*+(?:\x00++(?=[=_-])[^\t\n\f\r />=\x00]*+)*+)"
     rf"(?:{_SPACE}*+={_SPACE}*+"
     r"""(?P<value>"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z)|[^\t\n\f\r >"'][^\t\n\f\r >]*+|(?=>)|\Z))?+"""
 )
 _ATTRIBUTES: Final = re.sub(r"\?P<\w+>", "?:", _ATTRIBUTE)
 _ATTRIBUTE_PATTERN: Final = re.compile(_ATTRIBUTE)
-_CONSTRUCT: Final = re.compile(
-    r"<!--(?:-?>|.*?(?:--!?>|\Z))"
-    r"|<(?:[!?]|/(?![A-Za-z]))[^>]*+>?"
-    rf"|<(?P<end>/?)(?P<tag>[A-Za-z][^\t\n\f\r />]*+)(?P<attributes>(?:{_ATTRIBUTES})*+)[\t\n\f\r /]*+(?P<closed>>|\Z)",
-    re.DOTALL,
+_TAG: Final = (
+    r"(?P<end>/?)(?P<tag>[A-Za-z][^\t\n\f\r />\x00]*+)"
+    rf"(?P<attributes>(?:{_ATTRIBUTES})*+)[\t\n\f\r /\x00]*+(?P<closed>>|\Z)"
 )
+_COMMENT: Final = r"!--(?:-?>|.*?(?:--!?>|\Z))"
+_OTHER: Final = r"(?:[!?]|/(?![A-Za-z]))[^>]*+>?"
+_CONSTRUCTS: Final = re.compile(f"<(?:{_TAG}|{_COMMENT}|{_OTHER})", re.DOTALL)
+_COMMENTED_CONSTRUCTS: Final = re.compile(f"<(?:{_TAG}|{_OTHER})", re.DOTALL)
+_CONDITION: Final = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _RAW_TEXT: Final = {
     tag: re.compile(rf"</{tag}(?=[\t\n\f\r />])", re.IGNORECASE)
     for tag in ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes")
@@ -48,42 +56,93 @@ class Attribute:
     quote: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag in lower case, `/` in front if it ends an element; its place, and where its attributes begin and end."""
+class Tag(NamedTuple):
+    """A tag of a mail; a tuple, for a mail has a thousand of them.
+
+    Attributes
+    ----------
+    name
+        In lower case, `/` in front if it ends an element.
+    start, end
+        Where it stands.
+    attributes_start, attributes_end
+        Where its attributes do.
+    commented
+        Whether it stands in a conditional comment, so that only Outlook sees it.
+    """
 
     name: str
     start: int
+    end: int
     attributes_start: int
     attributes_end: int
+    commented: bool = False
 
 
-def tags(html: str) -> Iterator[Tag]:
-    """Yield every complete tag of `html` that a browser would see."""
-    position = 0
-    while construct := _CONSTRUCT.search(html, position):
-        position = construct.end()
-        if construct["closed"] != ">":
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """The complete tags of a mail in their order, and where a comment, tag or script begins that never ends."""
+
+    tags: tuple[Tag, ...]
+    end: int
+
+
+def read(html: str) -> Markup:
+    """Return every complete tag of `html` that a browser would see, or Outlook in a conditional comment."""
+    found: list[Tag] = []
+    end = _read(html, 0, len(html), found, commented=False)
+    return Markup(tuple(found), end)
+
+
+def _read(html: str, position: int, end: int, found: list[Tag], *, commented: bool) -> int:
+    """Append the tags between two offsets to `found`; return where something unclosed begins, `end` if nothing."""
+    constructs = _COMMENTED_CONSTRUCTS if commented else _CONSTRUCTS
+    while construct := constructs.search(html, position, end):
+        start, position = construct.span()
+        slash, name, closed = construct.group("end", "tag", "closed")
+        if name is None:
+            # Inside a comment nothing begins another one, so this goes no deeper.
+            if not commented and (condition := _CONDITION.match(html, start, position)):
+                _read(html, condition.end(), position, found, commented=True)
+            if not _is_closed(html, start, position, comment=not commented):
+                return start
             continue
-        name = construct["tag"].lower()
-        yield Tag(f"{construct['end']}{name}", construct.start(), *construct.span("attributes"))
-        if not construct["end"] and name in _RAW_TEXT:
-            closing = _RAW_TEXT[name].search(html, position)
-            position = closing.start() if closing else len(html)
+        if closed != ">":
+            return start
+        name = name.lower()
+        found.append(Tag(slash + name, start, position, *construct.span("attributes"), commented))
+        if not slash and name in _RAW_TEXT:
+            closing = _RAW_TEXT[name].search(html, position, end)
+            if closing is None:
+                return start
+            position = closing.start()
+    return end
+
+
+def _is_closed(html: str, start: int, end: int, *, comment: bool) -> bool:
+    if comment and html.startswith("<!--", start):
+        return html.endswith(("-->", "--!>"), start, end)
+    return html[end - 1] == ">"
 
 
 def attributes(html: str, tag: Tag) -> dict[str, Attribute]:
     """Return the attributes of `tag` by their names in lower case; of a repeated one the first, as browsers do."""
     found: dict[str, Attribute] = {}
-    for match in _ATTRIBUTE_PATTERN.finditer(html, tag.attributes_start, tag.attributes_end):
-        raw = match["value"] or ""
-        quote = raw[0] if raw[:1] in {'"', "'"} else ""
-        value = _decoded(raw[1:-1] if quote else raw)
-        found.setdefault(match["name"].lower(), Attribute(value, *match.span("value"), quote))
+    for name, attribute in all_attributes(html, tag):
+        found.setdefault(name, attribute)
     return found
 
 
-def _decoded(value: str) -> str:
+def all_attributes(html: str, tag: Tag) -> Iterator[tuple[str, Attribute]]:
+    """Yield the attributes of `tag` with their names in lower case, repeated ones too."""
+    for match in _ATTRIBUTE_PATTERN.finditer(html, tag.attributes_start, tag.attributes_end):
+        raw = match["value"] or ""
+        quote = raw[0] if raw[:1] in {'"', "'"} else ""
+        value = decoded(raw[1:-1] if quote else raw)
+        yield match["name"].lower(), Attribute(value, *match.span("value"), quote)
+
+
+def decoded(value: str) -> str:
     """Return `value` with its character references resolved as in attributes.
 
     There `&reg=1` is no reference but a parameter named reg, which `html.unescape` would turn into a sign.
