@@ -31,7 +31,7 @@ from mailtailor.tracking.tokens import (
 
 SECRET = {"active": "k1", "k1": "a-secret-of-the-benchmark-that-is-long-enough"}
 RECIPIENT = RecipientToken(profile_id="A" * 22, purpose=Purpose.TRACK, epoch=0)
-LINK = LinkToken(url="https://shop.example/p/1?a=b", campaign="spring", position=3, sent_at=1_790_000_000_000)
+LINK = LinkToken(url="https://shop.example/p/1?a=b&c=\0&d=\0", campaign="spring", position=3, sent_at=1_790_000_000_000)
 
 
 class StubClient:
@@ -60,8 +60,13 @@ def request(path: str) -> dict[str, Any]:
     return {
         "version": "2.0",
         "rawPath": path,
-        "headers": {"user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0", "host": "mail.example"},
-        "requestContext": {"requestId": "r", "http": {"method": "GET", "path": path}},
+        "rawQueryString": "s1=Ann&s2=K%C3%B6ln",
+        "headers": {
+            "user-agent": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0",
+            "host": "mail.example",
+            "x-forwarded-for": "198.51.100.9, 192.0.2.1",
+        },
+        "requestContext": {"requestId": "r", "http": {"method": "GET", "path": path, "sourceIp": "192.0.2.1"}},
         "isBase64Encoded": False,
     }
 
