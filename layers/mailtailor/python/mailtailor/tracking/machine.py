@@ -49,8 +49,12 @@ SCANNERS: Final = {
 
 APPS: Final = ("; wv)", "electron/", "metaiab ", "fban/", "fbav/", "[linkedinapp]", "instagram ")
 """Browsers inside apps: a person's, though the list of crawlers knows the app's name by its fetcher."""
-ENGINES: Final = ("applewebkit", "gecko", "khtml", "msie ", "presto", "trident")
-"""One of these every browser names. Mail programs load images without, but links they hand to a browser."""
+ENGINES: Final = (
+    *("applewebkit", "gecko", "khtml", "msie ", "presto", "trident"),
+    *("elinks", "links (", "lynx/", "opera", "ucbrowser", "w3m/"),
+)
+"""One of these every browser names: an engine, or itself if it has its own. Mail programs load images without, but links
+they hand to a browser."""
 # fmt: off
 LIBRARIES: Final = (
     "apache-http", "faraday", "go-", "go/", "got/", "guzzle", "http_request", "java", "libcurl", "lua-resty-http",
