@@ -53,8 +53,8 @@ ENGINES: Final = (
     *("applewebkit", "gecko", "khtml", "msie ", "presto", "trident"),
     *("elinks", "links (", "lynx/", "opera", "ucbrowser", "w3m/"),
 )
-"""One of these every browser names: an engine, or itself if it has its own. Mail programs load images without, but links
-they hand to a browser."""
+"""One of these every browser names: an engine, or itself if it has its own. Mail programs load images without, but
+links they hand to a browser."""
 # fmt: off
 LIBRARIES: Final = (
     "apache-http", "faraday", "go-", "go/", "got/", "guzzle", "http_request", "java", "libcurl", "lua-resty-http",
