@@ -14,6 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from mailtailor.errors import BadInput
 from mailtailor.tracking import markup
+from mailtailor.tracking.destination import SLOT
 from mailtailor.tracking.instrument import RECIPIENT_TAG, Instrumented, Mailing, Utm, instrument, instrument_text
 from mailtailor.tracking.merge_tags import MARK, masked
 from mailtailor.tracking.tokens import Keyring, LinkToken, MailingToken, read_link, read_mailing
@@ -183,6 +184,181 @@ def test_instrumenting_twice_changes_nothing_more() -> None:
     again = instrumented(once.html)
     assert again.html == once.html
     assert (once.pixel, again.pixel) == (True, False)
+
+
+def test_merge_tags_in_values_of_the_query_become_slots_that_the_click_fills() -> None:
+    # given
+    href = 'https://s.example/?a=b&amp;u=pre-{{ "x" }}%%y%%-&quot;p&amp;e=%%=v("e")=%%#top'
+    # when
+    html = instrumented(f'<a href="{href}">x</a>').html
+    # then
+    (token,) = TRACKED.findall(html)
+    assert read_link(KEYRING, token).url == f"https://s.example/?a=b&u={SLOT}&e={SLOT}#top"
+    wanted = '?s1=pre-{{ "x" }}%%y%%-&quot;p&amp;s2=%%=v("e")=%%'
+    assert f"{RECIPIENT_TAG}{wanted}'" in html
+
+
+def test_the_report_shows_merge_tags_where_the_author_wrote_them() -> None:
+    (link,) = instrumented('<a href="https://s.example/?u={{ x }}&amp;v=1">x</a>', utm=Utm()).links
+    assert link.href == "https://s.example/?u={{ x }}&v=1"
+    assert link.destination.startswith("https://s.example/?u={{ x }}&v=1&utm_source=mailtailor&")
+
+
+def test_conditions_that_end_in_the_value_they_began_in_are_merged_as_a_whole() -> None:
+    html = instrumented('<a href="https://s.example/?u={% if a < b %}1{% else %}2{% endif %}">x</a>').html
+    assert "?s1={% if a < b %}1{% else %}2{% endif %}" in html
+
+
+def test_both_addresses_are_tracked_if_the_esp_chooses_between_them() -> None:
+    # when
+    result = instrumented(
+        '<a {% if x %}href="https://a.example/"{% else %}href="https://b.example/"{% endif %} class="c">x</a>'
+    )
+    # then
+    assert [link.destination for link in result.links] == ["https://a.example/", "https://b.example/"]
+    assert re.fullmatch(
+        r"<a \{% if x %}href=\S+ \S+ }}\"{% else %}href=\S+ \S+ }}\"{% endif %} class=\"c\">x</a>",
+        PIXEL.sub("", result.html),
+    )
+
+
+def test_without_merge_tags_the_first_of_two_addresses_counts_as_in_browsers() -> None:
+    result = instrumented('<a href="https://a.example/" href="https://b.example/">x</a>')
+    assert [link.href for link in result.links] == ["https://a.example/"]
+
+
+def test_links_in_code_stay_alone() -> None:
+    html = "%%[ SET @a = '<a href=\"https://s.example/\">x</a>' ]%%"
+    assert instrumented(html).links == ()
+
+
+@pytest.mark.parametrize(
+    ("html", "kinds"),
+    [
+        ('<!--[if mso]><v:roundrect xmlns:v="x" href="https://s.example/"><![endif]-->', ["v:roundrect"]),
+        (
+            '<!--[if gte mso 9]><v:rect HREF=https://s.example/><a href="https://s.example/b">x</a><![endif]-->',
+            ["v:rect", "a"],
+        ),
+        ('<!--[if !mso]><!--><a href="https://s.example/">x</a><!--<![endif]-->', ["a"]),
+        ('<![if !mso]><a href="https://s.example/">x</a><![endif]>', ["a"]),
+        ('<!-- <a href="https://s.example/">x</a> -->', []),
+        ('<!-- [if mso]><a href="https://s.example/">x</a><![endif]-->', []),
+    ],
+)
+def test_links_that_only_outlook_sees_are_tracked(html: str, kinds: list[str]) -> None:
+    assert [link.kind for link in instrumented(html).links if link.tracked] == kinds
+
+
+@pytest.mark.parametrize(
+    ("html", "around"),
+    [
+        ("a</body><!--[if mso]></body><![endif]-->", "a{}</body><!--[if mso]></body><![endif]-->"),
+        ("a<!--[if mso]></body><![endif]-->b", "a<!--[if mso]></body><![endif]-->b{}"),
+        ("a<!-- never closed", "a{}<!-- never closed"),
+        ("a<!--[if mso]> never closed", "a{}<!--[if mso]> never closed"),
+        ("a<style>b", "a{}<style>b"),
+        ("a<p class='", "a{}<p class='"),
+    ],
+)
+def test_the_pixel_never_lands_where_it_would_not_be_loaded(html: str, around: str) -> None:
+    result = instrumented(html).html
+    (pixel,) = [match[0] for match in PIXEL.finditer(result)]
+    assert result == around.format(pixel)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "Unsubscribe",
+        "<b>Ab</b>melden?  <span>Newsletter\n abbestellen</span>",
+        "d&eacute;sinscription",
+        '<img src="x" alt="Unsubscribe">',
+    ],
+)
+def test_a_link_that_people_read_as_unsubscribing_is_left(content: str) -> None:
+    (link,) = instrumented(f'<a href="https://s.example/x">{content}</a> <p>y</p>').links
+    assert link.reason == "unsubscribe or preference link"
+
+
+def test_the_text_after_a_link_is_not_its_own() -> None:
+    (link,) = instrumented('<a href="https://s.example/x">Shop</a> or unsubscribe').links
+    assert link.tracked
+
+
+def test_a_link_of_ours_on_another_host_is_tracked_already() -> None:
+    # given
+    html = instrumented('<a href="https://s.example/">x</a>').html.replace(CLICK, "https://old.example")
+    # when
+    result = instrumented(html)
+    # then
+    assert [link.reason for link in result.links] == ["tracked already"]
+
+
+def test_a_foreign_address_of_the_same_form_is_not_taken_for_ours() -> None:
+    assert instrumented('<a href="https://s.example/c/sofas/red">x</a>').links[0].tracked
+
+
+def test_campaign_parameters_can_be_chosen_for_the_campaign_and_the_link() -> None:
+    # given
+    utm = Utm({"utm_id": "7", "utm_source": "", "utm_term": "{{ segment }}"})
+    html = '<a data-utm-content="hero" data-utm-source-platform="crm" href="https://s.example/">x</a>'
+    # when
+    result = instrumented(html, utm=utm)
+    # then
+    assert parse_qsl(urlsplit(result.links[0].destination).query) == [
+        ("utm_medium", "email"),
+        ("utm_campaign", "spring"),
+        ("utm_content", "hero"),
+        ("utm_id", "7"),
+        ("utm_term", "{{ segment }}"),
+        ("utm_source_platform", "crm"),
+    ]
+    assert "?s1={{ segment }}" in result.html
+
+
+def test_a_link_can_do_without_campaign_parameters() -> None:
+    assert signed('<a data-utm="off" href="https://s.example/">x</a>', utm=Utm()).url == "https://s.example/"
+
+
+def test_a_campaign_parameter_of_another_form_is_refused() -> None:
+    with pytest.raises(BadInput, match="utm_"):
+        Utm({"source": "x"})
+
+
+def test_the_honeypot_is_a_link_at_position_0_that_nobody_sees() -> None:
+    # when
+    once = instrumented("<body>x</body>", honeypot_url="https://s.example/trap")
+    again = instrumented(once.html, honeypot_url="https://s.example/trap")
+    # then
+    (token,) = TRACKED.findall(once.html)
+    assert read_link(KEYRING, token) == LinkToken("https://s.example/trap", "spring", 0, NOW)
+    assert re.search(
+        r'<body>x<a href="[^"]+" style="display:none" aria-hidden="true" tabindex="-1"></a><img [^>]+></body>',
+        once.html,
+    )
+    assert (again.html, once.links, again.links) == (once.html, (), ())
+
+
+def test_instrumenting_twice_changes_nothing_with_slots_and_for_outlook() -> None:
+    once = instrumented(
+        '<a href="https://s.example/?u={{ x }}">x</a><!--[if mso]><v:rect href="https://s.example/"><![endif]-->'
+    )
+    assert instrumented(once.html).html == once.html
+
+
+def test_what_may_go_wrong_is_said() -> None:
+    # given
+    links = '<a href="https://s.example/?{}">x</a><a href="shop.html">y</a><a href="{{{{ z }}}}">z</a>'
+    # when
+    warnings = instrumented(links.format("x" * 1700) + "x" * 120_000).warnings
+    # then
+    assert [warning.split(";")[0] for warning in warnings] == [
+        "The mail is 120 KB",
+        "1 tracked addresses are longer than 2,000 characters",
+        "1 links have a relative address, which leads nowhere from a mail.",
+        "1 links are not tracked because merge tags stand elsewhere than in values of their query.",
+    ]
 
 
 def test_merge_tags_for_recipient_and_send_are_put_in_raw() -> None:
