@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -113,18 +113,21 @@ class Recipient:
         """Return the recipient's token, as an ESP merges it into links."""
         return sign_recipient(self._keyring, RecipientToken(self.profile_id, purpose, 0))
 
-    def open(self, campaign: str = "spring") -> httpx.Response:
-        """Open a mail."""
+    def open(self, campaign: str = "spring", *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Open a mail with a browser, unless `headers` say otherwise."""
         mailing = sign_mailing(self._keyring, MailingToken(campaign))
-        url = f"{self.system.base_url}/o/{mailing}/{self.token()}.gif"
-        return httpx.get(url, headers={"user-agent": BROWSER}, timeout=30)
+        return self._get(f"/o/{mailing}/{self.token()}.gif", headers)
 
-    def click(self, **link: Any) -> httpx.Response:
-        """Click a link of a mail."""
+    def click(self, *, headers: Mapping[str, str] | None = None, query: str = "", **link: Any) -> httpx.Response:
+        """Click a link of a mail with a browser, unless `headers` say otherwise."""
         described = {"url": "https://shop.example/", "campaign": "spring", "position": 1, "sent_at": 0, **link}
         token = sign_link(self._keyring, LinkToken(**described))
-        url = f"{self.system.base_url}/c/{token}/{self.token()}"
-        return httpx.get(url, headers={"user-agent": BROWSER}, timeout=30)
+        return self._get(f"/c/{token}/{self.token()}{query}", headers)
+
+    def _get(self, path: str, headers: Mapping[str, str] | None) -> httpx.Response:
+        return httpx.get(
+            f"{self.system.base_url}{path}", headers={"user-agent": BROWSER, **(headers or {})}, timeout=30
+        )
 
     def content(self, block: str = "hero") -> dict[str, Any]:
         """Fetch a block as the ESP does when it sends; the first function to start may be late for the CDN."""
