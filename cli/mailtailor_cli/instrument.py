@@ -3,53 +3,101 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from mailtailor.aws.clock import system_clock
 from mailtailor.errors import BadInput, MailtailorError, NotFound
-from mailtailor.tracking import instrument as tracking
+from mailtailor.tracking.mail_request import InstrumentResponse, LinkReport, instrument_request, read_request
 from mailtailor_cli.connection import Where, connect
 from mailtailor_cli.keys import keyring
-from mailtailor_cli.tokens import On
+
+TEXT_SUFFIX: Final = ".txt"
 
 
 def instrument(
-    mail: Annotated[Path, typer.Argument(help="The mail, HTML in UTF-8.", metavar="MAIL.html")],
+    mail: Annotated[Path, typer.Argument(help="The mail, HTML in UTF-8; or its text, if it ends in .txt.")],
     campaign: Annotated[str, typer.Option(help="The mailing's id, as it will appear in events.")],
-    output: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
-    recipient_tag: Annotated[
-        str, typer.Option(help="The merge tag that your ESP replaces with the recipient token.")
-    ] = tracking.RECIPIENT_TAG,
     *,
+    output: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
+    text: Annotated[Path | None, typer.Option(help="The mail's plain-text part, UTF-8.")] = None,
+    text_output: Annotated[Path | None, typer.Option(help="Where to write the plain-text part.")] = None,
+    esp: Annotated[str, typer.Option(help="Your ESP: sfmc, braze, hubspot, klaviyo, mailchimp or generic.")] = "",
+    recipient_tag: Annotated[
+        str, typer.Option(help="The merge tag that your ESP replaces with the recipient token, if not the ESP's usual.")
+    ] = "",
+    instance_tag: Annotated[
+        str | None, typer.Option(help="The merge tag of the send's id, if not the ESP's usual; '' for none.")
+    ] = None,
+    utm: Annotated[list[str] | None, typer.Option(help="A campaign parameter, as utm_source=shop; repeatable.")] = None,
+    no_utm: Annotated[bool, typer.Option("--no-utm", help="Add no campaign parameters.")] = False,
+    honeypot: Annotated[str, typer.Option(help="Where a link leads that no person sees, to know machines by.")] = "",
     report: Annotated[bool, typer.Option("--report", help="Say what was done with each link.")] = False,
-    on: On = Where.AUTO,
+    report_json: Annotated[Path | None, typer.Option(help="Write the report to this file, as JSON.")] = None,
+    on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:
     """Track the links of a mail, add campaign parameters and the open pixel; nothing else in it changes."""
-    html = read_mail(mail)
+    if (text is None) != (text_output is None):
+        raise BadInput("A plain-text part needs a place to go.", "Give --text and --text-output together.")
+    if utm and no_utm:
+        raise BadInput("--utm and --no-utm contradict each other.", "Give one of them.")
+    alone = mail.suffix.lower() == TEXT_SUFFIX
+    if alone and text is not None:
+        raise BadInput(f"{mail} and {text} are both plain text.", "Give the HTML part first.")
+    request = read_request(
+        {
+            "campaign": campaign,
+            "text" if alone else "html": read_mail(mail),
+            **({"text": read_mail(text)} if text else {}),
+            "esp": esp,
+            "recipient_tag": recipient_tag,
+            "instance_tag": instance_tag,
+            "utm": False if no_utm else parameters(utm or ()),
+            "honeypot_url": honeypot,
+        }
+    )
+    request.form()
     system = connect(on)
-    mailing = tracking.Mailing(
-        campaign=campaign,
+    result = instrument_request(
+        request,
         keyring=keyring(system),
         open_url=system.outputs["OpenUrl"],
         click_url=system.outputs["ClickUrl"],
         now=system_clock(),
-        recipient_tag=recipient_tag,
     )
-    result = tracking.instrument(html, mailing)
-    if output is None:
-        typer.echo(result.html.encode(), nl=False)
-    else:
-        write_mail(output, result.html)
+    write_mail(output, result.text if alone else result.html)
+    if text_output is not None:
+        write_mail(text_output, result.text)
+    if report_json is not None:
+        write_mail(report_json, result.model_dump_json(include={"pixel", "links", "warnings"}, indent=2) + "\n")
+    _tell(result, system.name, report=report, html=not alone)
+
+
+def _tell(result: InstrumentResponse, system: str, *, report: bool, html: bool) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if report:
         for link in result.links:
             console.print(described(link), markup=False)
+    for warning in result.warnings:
+        console.print(warning, style="yellow", markup=False)
     tracked = sum(link.tracked for link in result.links)
-    pixel = "open pixel added" if result.pixel else "open pixel was there already"
-    console.print(f"{tracked} of {len(result.links)} links tracked, {pixel}, for {system.name}.", markup=False)
+    pixel = ", open pixel added" if result.pixel else ", open pixel was there already" if html else ""
+    console.print(f"{tracked} of {len(result.links)} links tracked{pixel}, for {system}.", markup=False)
+    if result.esp_hint:
+        console.print(result.esp_hint, markup=False)
+
+
+def parameters(options: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return campaign parameters from `name=value`; raise `BadInput` if one has another form."""
+    found: dict[str, Any] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise BadInput(f"--utm {option!r} has no value.", "Write it as utm_source=shop.")
+        found[name] = value
+    return found
 
 
 def read_mail(path: Path) -> str:
@@ -63,7 +111,7 @@ def read_mail(path: Path) -> str:
         If it is empty, not UTF-8, or no file at all.
     """
     try:
-        html = path.read_bytes().decode()
+        mail = path.read_bytes().decode()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
     except OSError as error:
@@ -72,20 +120,23 @@ def read_mail(path: Path) -> str:
         raise BadInput(
             f"{path} is not UTF-8 (byte {error.start:,}).", "Save it as UTF-8, and let its <meta charset> say so."
         ) from error
-    if not html.strip():
+    if not mail.strip():
         raise BadInput(f"{path} is empty.")
-    return html
+    return mail
 
 
-def write_mail(path: Path, html: str) -> None:
-    """Write a mail, line ends as they are; raise `MailtailorError` if that is not possible."""
+def write_mail(path: Path | None, content: str) -> None:
+    """Write to a file or standard output, line ends as they are; raise `MailtailorError` if that is not possible."""
+    if path is None:
+        typer.echo(content.encode(), nl=False)
+        return
     try:
-        path.write_bytes(html.encode())
+        path.write_bytes(content.encode())
     except OSError as error:
         raise MailtailorError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def described(link: tracking.Link) -> str:
+def described(link: LinkReport) -> str:
     """Return a line that says what was done with `link`; never cut, so that it can be searched for."""
     done = "tracked" if link.tracked else f"left as it is: {link.reason}"
-    return f"{link.position:>3}  line {link.line:>4}  {link.destination or link.href}  {done}"
+    return f"{link.position:>3}  {link.kind:<4}  line {link.line:>4}  {link.destination or link.href}  {done}"
