@@ -333,32 +333,34 @@ def test_a_machines_first_open_does_not_hide_the_persons_own(world: Repair) -> N
 KINDS = st.sampled_from(["human", "human", "labelled", "corrected"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
-    history=st.lists(st.tuples(KINDS, st.integers(0, 9 * 24), st.booleans(), st.booleans()), max_size=14),
+    history=st.lists(st.tuples(st.integers(0, 9 * 24), KINDS, st.booleans()), max_size=14),
+    newest_archived=st.integers(0, 10 * 24),
     repeated=st.integers(1, 2),
 )
 def test_a_rebuilt_profile_is_what_one_without_machines_would_be(
-    history: list[tuple[str, int, bool, bool]], repeated: int
+    history: list[tuple[int, str, bool]], newest_archived: int, repeated: int
 ) -> None:
-    # given: hits hours apart; some reached the archive alone, some the profile alone
+    # given: hits hours apart; the state lost some, and of the last ones the archive does not know yet
     world, pure = Repair(), Repair()
     world.come(consented(at=NOW - DAY))
     pure.come(consented(at=NOW - DAY))
     people: list[Event] = []
-    for number, (kind, hour, in_state, archived_late) in enumerate(sorted(history, key=lambda one: one[1])):
+    for number, (hour, kind, in_state) in enumerate(sorted(history)):
+        archived = hour <= newest_archived
         one = opened if number % 2 else click
         hit = one(f"hit-{number}", NOW + hour * HOUR + number * 20 * 1000, instance=str(number))
         if kind == "labelled":
             hit = hit.model_copy(update={"properties": {**hit.properties, "machine": "crawler"}})
         world.now = hit.occurred_at
-        if in_state or archived_late:
+        if in_state or not archived:
             world.process(hit)
-        if not (archived_late and kind == "human"):
+        if archived:
             world.history.events.append(hit)
-        if kind == "corrected":
+        if kind == "corrected" and archived:
             world.history.events.append(correction(hit, NOW + 15 * DAY))
-        if kind == "human":
+        elif kind != "labelled":
             people.append(hit)
     world.now = NOW + 20 * DAY
     for hit in people:
