@@ -58,6 +58,13 @@ def images() -> Iterator[Figure]:
     yield Figure("countdown, 480 pixels wide, 60 pictures", len(call()) / 1_000, "KB", 60)
 
 
+def mails() -> Iterator[Figure]:
+    """Instrumenting."""
+    from tests.bench.mails import instrumenting  # noqa: PLC0415
+
+    yield Figure("a mail of 40 KB instrumented", instrumenting(runs=200), "ms", 2.0)
+
+
 def imports() -> Iterator[Figure]:
     """Imports of all functions."""
     from tests.bench.imports import FUNCTIONS, ratio  # noqa: PLC0415
@@ -101,7 +108,7 @@ def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, images, imports, capacity, path):
+    for part in (handlers, mails, images, imports, capacity, path):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

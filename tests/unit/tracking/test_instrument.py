@@ -355,9 +355,9 @@ def test_what_may_go_wrong_is_said() -> None:
     # then
     assert [warning.split(";")[0] for warning in warnings] == [
         "The mail is 120 KB",
-        "1 tracked addresses are longer than 2,000 characters",
-        "1 links have a relative address, which leads nowhere from a mail.",
-        "1 links are not tracked because merge tags stand elsewhere than in values of their query.",
+        "Tracked addresses longer than 2,000 characters: 1",
+        "Relative addresses lead nowhere from a mail: 1.",
+        "Links not tracked because merge tags stand elsewhere than in values of their query: 1.",
     ]
 
 

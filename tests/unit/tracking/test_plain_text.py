@@ -91,5 +91,5 @@ def test_instrumenting_twice_changes_nothing_more() -> None:
 
 def test_addresses_that_mail_clients_may_cut_off_are_warned_of() -> None:
     assert instrumented(f"https://s.example/{'x' * 1700}").warnings == (
-        "1 tracked addresses are longer than 2,000 characters.",
+        "Tracked addresses longer than 2,000 characters: 1; some mail clients cut them off.",
     )

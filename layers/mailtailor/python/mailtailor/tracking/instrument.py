@@ -24,6 +24,7 @@ from mailtailor.tracking.links import (
     is_relative,
     is_utm_name,
     is_web,
+    long_addresses,
     signed_link,
     track,
     with_instance,
@@ -107,7 +108,7 @@ class _Mail:
                 self.end = self.end if tag.commented else tag.start
             elif tag.name == "img":
                 self.has_pixel |= not tag.commented and self._is_pixel(tag)
-            elif tag.name in _LINKING or tag.name.startswith(_OFFICE):
+            elif tag.name in _LINKING or (":" in tag.name and tag.name.startswith(_OFFICE)):
                 self._read_links(index, tag)
 
     def _read_links(self, index: int, tag: markup.Tag) -> None:
@@ -226,15 +227,15 @@ def _warnings(html: str, mail: _Mail) -> Iterator[str]:
     if size > GMAIL_CLIP_BYTES:
         yield f"The mail is {size / 1024:,.0f} KB; Gmail cuts off all beyond 102 KB, the open pixel too."
     if mail.long:
-        yield f"{mail.long} tracked addresses are longer than {LONG_URL:,} characters; some mail clients cut them off."
+        yield f"{long_addresses(mail.long)}; some mail clients cut them off."
     relative = sum(
         not link.tracked and is_relative(link.href.strip()) and "merge tag" not in link.reason for link in mail.links
     )
     if relative:
-        yield f"{relative} links have a relative address, which leads nowhere from a mail."
+        yield f"Relative addresses lead nowhere from a mail: {relative}."
     merged = sum("merge tag" in link.reason for link in mail.links)
     if merged:
-        yield f"{merged} links are not tracked because merge tags stand elsewhere than in values of their query."
+        yield f"Links not tracked because merge tags stand elsewhere than in values of their query: {merged}."
 
 
 def _text(attributes: Mapping[str, markup.Attribute], name: str) -> str:

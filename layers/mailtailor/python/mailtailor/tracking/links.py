@@ -151,6 +151,8 @@ class Address:
     @property
     def written(self) -> str:
         """What the author wrote."""
+        if not self.tags:
+            return self.text
         first, *others = self.text.split(MARK)
         return first + "".join(f"{tag}{other}" for tag, other in zip(self.tags, others, strict=True))
 
@@ -260,6 +262,11 @@ def signed_link(address: Address, mailing: Mailing) -> LinkToken | None:
         return None
 
 
+def long_addresses(number: int) -> str:
+    """Return the warning that so many tracked addresses are long."""
+    return f"Tracked addresses longer than {LONG_URL:,} characters: {number}"
+
+
 def is_web(address: Address) -> bool:
     """Return whether `address` is one of http or https."""
     return bool(_WEB.match(address.text.strip(_AROUND)))
@@ -332,11 +339,16 @@ def _with_utm(url: str, values: list[Address], place: Place, mailing: Mailing) -
             values.append(_balanced(Address(quote(value.text, safe=MARK), value.tags)))
             added.append(f"{name}={SLOT}")
         else:
-            added.append(f"{name}={quote(value.text, safe='')}")
+            added.append(f"{name}={_encoded(value.text)}")
     if not added:
         return url, tuple(values)
     joint = "?" if "?" not in address else "" if address[-1] in "?&" else "&"
     return f"{address}{joint}{'&'.join(added)}{mark}{fragment}", tuple(values)
+
+
+@lru_cache(maxsize=256)
+def _encoded(value: str) -> str:
+    return quote(value, safe="")
 
 
 def _wanted_utm(place: Place, mailing: Mailing) -> Mapping[str, Address]:

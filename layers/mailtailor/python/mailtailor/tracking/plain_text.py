@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from mailtailor.tracking.links import LONG_URL, Address, Link, Mailing, Place, track, with_values
+from mailtailor.tracking.links import LONG_URL, Address, Link, Mailing, Place, long_addresses, track, with_values
 from mailtailor.tracking.merge_tags import balance, collapsed, masked, runs
 
 _URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])https?://[^\s<>\"]+", re.IGNORECASE)
@@ -57,7 +57,7 @@ def instrument_text(text: str, mailing: Mailing, *, first_position: int = 1) -> 
         long += tracked is not None and len(url) > LONG_URL
         pieces.append(url)
         position = end
-    warnings = (f"{long} tracked addresses are longer than {LONG_URL:,} characters.",) if long else ()
+    warnings = (f"{long_addresses(long)}; some mail clients cut them off.",) if long else ()
     return InstrumentedText("".join((*pieces, text[position:])), tuple(links), warnings)
 
 
