@@ -66,6 +66,7 @@ EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, laye
 
 # Below what an HTTP API waits at most.
 CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
+INSTRUMENT_API: Final = Job(name="instrument_api", timeout=10, memory=1024)
 
 JOBS: Final = (
     OPEN_PIXEL,
@@ -82,5 +83,6 @@ JOBS: Final = (
     OPEN_TIME_IMAGE,
     EVENT_ARCHIVER,
     CAMPAIGN_REPORT,
+    INSTRUMENT_API,
 )
 HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT, OPEN_TIME_IMAGE)

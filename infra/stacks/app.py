@@ -104,7 +104,7 @@ class AppStack(Stack):
         self._rebuilding()
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
-        self._administration(api)
+        self._administration(api, base_url)
         self._monitor(api)
         self._tell(api, base_url)
 
@@ -186,12 +186,22 @@ class AppStack(Stack):
             unauthenticated_because="Recipients open mail; an image is the same for all and tells of nobody.",
         )
 
-    def _administration(self, api: PublicApi) -> None:
+    def _administration(self, api: PublicApi, base_url: str) -> None:
         archive = self._data.archive
         report = self._add(jobs.CAMPAIGN_REPORT, archive.read(MAIL_PREFIX), ARCHIVE_BUCKET=archive.bucket_name)
         _accept_prefix(report.role, MAIL_PREFIX)
         for path in ("/admin/campaigns", "/admin/campaigns/{campaign}"):
             api.admin_route(path, (apigatewayv2.HttpMethod.GET,), job=report)
+
+        tokens = self._data.tokens
+        instrument = self._add(
+            jobs.INSTRUMENT_API,
+            [tokens.read()],
+            TOKENS_SECRET_ID=tokens.secret_arn,
+            OPEN_URL=base_url,
+            CLICK_URL=base_url,
+        )
+        api.admin_route("/admin/instrument", POST, job=instrument)
 
     def _processing(self, processor_concurrency: float) -> None:
         data = self._data

@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET"},
     "campaign_report": {"ARCHIVE_BUCKET"},
+    "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -372,6 +373,7 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "HEAD /image/{proxy+}",
         "GET /admin/campaigns",
         "GET /admin/campaigns/{campaign}",
+        "POST /admin/instrument",
     }
 
 
