@@ -94,3 +94,9 @@ def test_a_missing_secret_is_told_in_a_sentence(system: Connection) -> None:
     error = run("rotate").exception
     assert isinstance(error, MailtailorError)
     assert str(error).startswith("the test system refused")
+
+
+def test_who_is_not_known_cannot_be_revoked() -> None:
+    error = run("revoke", PROFILE).exception
+    assert isinstance(error, MailtailorError)
+    assert "There is no profile" in str(error)
