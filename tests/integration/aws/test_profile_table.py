@@ -9,7 +9,7 @@ import pytest
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.instant import FOREVER
-from mailtailor.profiles.profile import Attribute, Flip, Profile
+from mailtailor.profiles.profile import Attribute, Flip, Profile, Stitch
 from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded
 from mailtailor.segments.engine import Membership
@@ -40,6 +40,7 @@ def full_profile() -> Profile:
         streams={1: Occurrences([(10, 20)]), 2: Messages({3: (10, 0)}), 3: Recents({"85123A": 9})},
         memberships={"a": Membership(True, 100, 50), "b": Membership(True, FOREVER, 50)},
         definitions="abc",
+        stitches={"bm9uY2Ugb2YgMTI": Stitch(BOB, 1_790_000_600_000)},
         as_of=7,
         due_at=1_790_000_000_000,
     )

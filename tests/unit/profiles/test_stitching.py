@@ -6,7 +6,10 @@ import pytest
 
 from mailtailor.consent.policy import Purpose
 from mailtailor.events.event import Event
+from mailtailor.events.sources import segment
 from mailtailor.instant import HOUR, MINUTE
+from mailtailor.profiles.identity import Pseudonymizer
+from mailtailor.tracking.tokens import Keyring, StitchToken, read_stitch, sign_stitch
 from tests.unit.profiles.world import ANNA, BROWSER, NOW, OTHER, World
 
 TABLET = "T" * 22
@@ -219,3 +222,31 @@ def test_used_tokens_survive_a_merge(world: World) -> None:
     # then
     assert world.store.profile(OTHER).stitches.keys() == {NONCE}
     assert TABLET not in world.store.items
+
+
+@pytest.mark.parametrize(("consent", "views"), [({}, 0), ({"tracking": True}, 1)])
+def test_a_page_that_brings_the_token_makes_its_browser_the_recipients(
+    world: World, consent: dict[str, bool], views: int
+) -> None:
+    # given a call from the page to which a click led, of a browser with consent of its own or without
+    keyring = Keyring.from_secret({"active": "k1", "k1": "the secret key of these tests, long"})
+    token = sign_stitch(keyring, StitchToken(ANNA, NOW, b"a nonce here"))
+    context = {"mailtailor": {"stitch": token}, "consent": {"categoryPreferences": consent}}
+    view = {"anonymousId": "browser", "messageId": "v1", "event": "Product Viewed", "context": context}
+    reception = segment.Reception(
+        received_at=NOW,
+        pseudonymizer=Pseudonymizer(b"a pepper"),
+        new_id=lambda: "unused",
+        redeem=lambda one: read_stitch(keyring, one, now=NOW),
+    )
+    kept = len(world.archived)
+    # when both of its events come in one message
+    stitched, viewed = segment.receive("track", view, 400, reception).events
+    world.processor.events({"message": [stitched, viewed]})
+    # then
+    assert leads_to(world, stitched.identities[0].id) == ANNA
+    assert [event.type for event in world.archived[kept:]].count("product_viewed") == views
+    assert {event.profile_id for event in world.archived[kept:] if event.type == "browser_stitched"} == {ANNA}
+    # and what comes later is hers
+    process(world, viewed.model_copy(update={"id": "later"}))
+    assert world.archived[-1].profile_id == ANNA
