@@ -84,8 +84,8 @@ _FORMS: Final = (
         after="%%",
         instance_tag="%%jobid%%",
         holder="the column (type Text) of the sendable data extension, or the profile attribute,",
-        links="It wraps links in redirects of its own: send without click tracking. RedirectTo() is not needed, for "
-        "scheme and host of the link are in the mail.",
+        links="It wraps links in redirects of its own: send without click tracking; for text parts Salesforce's support "
+        "switches it off. RedirectTo() is not needed, for scheme and host of each link are in the mail.",
     ),
     EspForm(
         name="braze",
