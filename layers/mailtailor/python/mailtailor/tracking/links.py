@@ -342,7 +342,7 @@ def _with_utm(url: str, values: list[Address], place: Place, mailing: Mailing) -
             added.append(f"{name}={_encoded(value.text)}")
     if not added:
         return url, tuple(values)
-    joint = "?" if "?" not in address else "" if address[-1] in "?&" else "&"
+    joint = "?" if "?" not in address else "" if not query or query.endswith("&") else "&"
     return f"{address}{joint}{'&'.join(added)}{mark}{fragment}", tuple(values)
 
 
