@@ -29,8 +29,8 @@ def instrument(
         str, typer.Option(help="The merge tag that your ESP replaces with the recipient token, if not the ESP's usual.")
     ] = "",
     instance_tag: Annotated[
-        str | None, typer.Option(help="The merge tag of the send's id, if not the ESP's usual; '' for none.")
-    ] = None,
+        str, typer.Option(help="The merge tag of the send's id; 'esp' for the ESP's usual. Without, there is none.")
+    ] = "",
     utm: Annotated[list[str] | None, typer.Option(help="A campaign parameter, as utm_source=shop; repeatable.")] = None,
     no_utm: Annotated[bool, typer.Option("--no-utm", help="Add no campaign parameters.")] = False,
     honeypot: Annotated[str, typer.Option(help="Where a link leads that no person sees, to know machines by.")] = "",

@@ -106,9 +106,8 @@ def test_an_esp_brings_its_merge_tags_and_is_told_which_attribute_must_hold_the_
 
 
 def test_tags_that_are_given_go_before_the_esps(mail: Path) -> None:
-    result = run(mail, "--esp", "sfmc", "--recipient-tag", "%%mine%%", "--instance-tag", "")
-    assert "/%%mine%%" in result.stdout
-    assert "jobid" not in result.stdout
+    result = run(mail, "--esp", "sfmc", "--recipient-tag", "%%mine%%", "--instance-tag", "esp")
+    assert "~%%jobid%%/%%mine%%" in result.stdout
 
 
 def test_the_text_part_is_numbered_on_from_the_html_part(mail: Path, tmp_path: Path) -> None:
@@ -165,6 +164,7 @@ def test_the_report_goes_to_a_file_as_json(mail: Path, tmp_path: Path) -> None:
         (["--text", "mail.txt"], "Give --text and --text-output together"),
         (["--text-output", "out.txt"], "Give --text and --text-output together"),
         (["--recipient-tag", "<b>"], "merge tag"),
+        (["--esp", "klaviyo", "--instance-tag", "esp"], "Klaviyo knows no merge tag"),
         (["--honeypot", "ftp://shop.example"], "http"),
     ],
 )

@@ -8,7 +8,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from mailtailor.errors import BadInput
 from mailtailor.tracking.esp_forms import ESP_FORMS, MIN_ATTRIBUTE_CHARACTERS, EspForm, esp_form
-from mailtailor.tracking.mail_request import InstrumentRequest, instrument_request
+from mailtailor.tracking.mail_request import ESP_INSTANCE, InstrumentRequest, instrument_request
 from mailtailor.tracking.paths import CLICK, OPEN, click_parameters, tracked_path
 from mailtailor.tracking.tokens import (
     Keyring,
@@ -42,7 +42,13 @@ def merged(mail: str, form: EspForm) -> str:
 def sent(form: EspForm) -> tuple[str, str]:
     """Return both parts of a mail for `form` after the merge."""
     answer = instrument_request(
-        InstrumentRequest(campaign="spring", html=HTML, text=TEXT, esp=form.name),
+        InstrumentRequest(
+            campaign="spring",
+            html=HTML,
+            text=TEXT,
+            esp=form.name,
+            instance_tag=ESP_INSTANCE if form.instance_tag else "",
+        ),
         keyring=KEYRING,
         open_url="https://o.example",
         click_url="https://c.example",

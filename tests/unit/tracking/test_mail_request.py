@@ -51,16 +51,26 @@ def test_without_an_esp_the_generic_merge_tag_is_used_and_no_instance() -> None:
     assert given.esp_hint == ""
 
 
-def test_an_esp_brings_its_merge_tags_and_says_what_must_be_set_up() -> None:
+def test_an_esp_brings_its_merge_tag_and_says_what_must_be_set_up() -> None:
     given = answer(html=HTML, esp="sfmc")
-    assert "~%%jobid%%/%%mailtailor_track%%" in given.html
+    assert "/%%mailtailor_track%%" in given.html
+    assert "~" not in given.html
     assert "mailtailor_track" in given.esp_hint
 
 
-def test_tags_that_are_given_go_before_the_esps() -> None:
-    given = answer(html=HTML, esp="sfmc", recipient_tag="%%other%%", instance_tag="")
-    assert "/%%other%%" in given.html
-    assert "jobid" not in given.html
+def test_the_send_is_told_apart_if_asked_for() -> None:
+    assert "~%%jobid%%/%%mailtailor_track%%" in answer(html=HTML, esp="sfmc", instance_tag="esp").html
+    assert "~%%mine%%/%%mailtailor_track%%" in answer(html=HTML, esp="sfmc", instance_tag="%%mine%%").html
+
+
+@pytest.mark.parametrize("esp", ["", "hubspot", "klaviyo", "generic"])
+def test_where_no_tag_of_the_send_is_known_asking_for_it_is_refused(esp: str) -> None:
+    with pytest.raises(BadInput, match="no merge tag that differs from send to send"):
+        answer(html=HTML, esp=esp, instance_tag="esp")
+
+
+def test_a_recipient_tag_that_is_given_goes_before_the_esps() -> None:
+    assert "/%%other%%" in answer(html=HTML, esp="sfmc", recipient_tag="%%other%%").html
 
 
 @pytest.mark.parametrize(

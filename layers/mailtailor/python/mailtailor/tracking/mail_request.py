@@ -14,6 +14,8 @@ from mailtailor.tracking.tokens import Keyring
 
 MAX_PART_BYTES: Final = 1_000_000
 """Ten times what Gmail shows of a mail."""
+ESP_INSTANCE: Final = "esp"
+"""In place of an instance tag: the one that the ESP documents."""
 
 
 def _sendable(part: str) -> str:
@@ -38,8 +40,11 @@ class InstrumentRequest(BaseModel):
         The mailing's id.
     esp
         The ESP whose merge tags to use; without, the generic one's.
-    recipient_tag, instance_tag
-        Merge tags to use in place of the ESP's; an empty instance tag leaves the send's id out.
+    recipient_tag
+        The merge tag of the recipient token, in place of the ESP's.
+    instance_tag
+        The merge tag of the send's id, or `ESP_INSTANCE` for the ESP's own. Without, all sends of a mailing are one
+        message: right unless delivered events name the send too.
     utm
         Campaign parameters by name; false for none.
     honeypot_url
@@ -53,7 +58,7 @@ class InstrumentRequest(BaseModel):
     text: Part = ""
     esp: str = ""
     recipient_tag: Tag = ""
-    instance_tag: Tag | None = None
+    instance_tag: Tag = ""
     utm: Annotated[dict[str, Tag], Field(max_length=20)] | Literal[False] = {}
     honeypot_url: Address = ""
 
@@ -179,6 +184,9 @@ def instrument_request(
 
 
 def _instance_tag(request: InstrumentRequest, form: EspForm | None) -> str:
-    if request.instance_tag is not None:
+    if request.instance_tag != ESP_INSTANCE:
         return request.instance_tag
-    return form.instance_tag if form else ""
+    if form is None or not form.instance_tag:
+        who = form.title if form else "Without an ESP, Mailtailor"
+        raise BadInput(f"{who} knows no merge tag that differs from send to send.", "Give the tag itself, or none.")
+    return form.instance_tag
