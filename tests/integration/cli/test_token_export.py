@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.awsrequest
 import pytest
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
@@ -265,3 +267,36 @@ def test_a_missing_table_is_told_in_a_sentence() -> None:
     error = run().exception
     assert isinstance(error, MailtailorError)
     assert str(error).startswith("the test system refused")
+
+
+def test_a_table_with_too_much_to_do_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a table that refuses the first request for want of capacity
+    world.put(Profile(ANNA))
+    refused: Any = botocore.awsrequest.AWSResponse("", 400, HTTPHeaders(), io.BytesIO())
+    refused._content = b'{"__type":"ProvisionedThroughputExceededException"}'
+    answers = iter([refused])
+    asked: list[str] = []
+
+    def before_send(**_: object) -> Any:
+        asked.append("scan")
+        return next(answers, None)
+
+    client = boto3.client("dynamodb")
+    client.meta.events.register_first("before-send.dynamodb.Scan", before_send)
+    monkeypatch.setattr(Connection, "client", lambda _self, name: client if name == "dynamodb" else boto3.client(name))
+    # when
+    result = run()
+    # then
+    assert asked == ["scan", "scan"]
+    assert [row[0] for row in rows(result.stdout)[1:]] == [ANNA]
+
+
+def test_of_a_profile_that_cannot_be_read_only_its_person_is_missing(world: World) -> None:
+    # given
+    world.put(Profile(ANNA))
+    boto3.client("dynamodb").put_item(TableName="profiles", Item={"id": {"S": BERT}, "version": {"S": "x"}})
+    # when
+    result = run()
+    # then
+    assert [row[0] for row in rows(result.stdout)[1:]] == [ANNA]
+    assert "1 left out, for their profiles cannot be read" in result.stderr
