@@ -520,7 +520,8 @@ def test_hostile_input_takes_time_in_proportion_to_its_length(hostile: str) -> N
     best_of_text = min(seconds(lambda: instrument_text(text, mailing())) for _ in range(5))
     # then
     assert best < 0.05
-    assert best_of_text < 0.15
+    # Here some of them are two thousand addresses, each of them signed.
+    assert best_of_text < 0.4
 
 
 def seconds(run: Callable[[], object]) -> float:
