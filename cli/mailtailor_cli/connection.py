@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mailtailor.aws.clock import Clock, moved_clock, system_clock
 from mailtailor.errors import MailtailorError, NotFound
 
 APPLICATION: Final = "MailtailorApp"
@@ -40,12 +41,15 @@ class Connection:
         The outputs of its stack.
     administrator
         E-mail address and password of the administrator that a local system has.
+    clock
+        Tells the system's time; a local one's can be moved.
     """
 
     name: str
     outputs: Mapping[str, str]
     _client: Mapping[str, Any] = field(default_factory=dict, repr=False)
     administrator: Mapping[str, str] = field(default_factory=dict, repr=False)
+    clock: Clock = system_clock
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client for the account that the system is in."""
@@ -84,6 +88,7 @@ def _local(running: Path) -> Iterator[Connection]:
             described["outputs"],
             described["client"],
             described.get("administrator", {}),
+            moved_clock(Path(described["clock_file"])) if "clock_file" in described else system_clock,
         )
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from mailtailor.aws.clock import system_clock
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.tracking.mail_request import InstrumentResponse, LinkReport, instrument_request, read_request
 from mailtailor_cli.connection import Where, connect
@@ -65,7 +64,7 @@ def instrument(
         keyring=keyring(system),
         open_url=system.outputs["OpenUrl"],
         click_url=system.outputs["ClickUrl"],
-        now=system_clock(),
+        now=system.clock(),
     )
     write_mail(output, result.text if alone else result.html)
     if text_output is not None:

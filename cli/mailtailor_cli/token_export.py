@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mailtailor.aws.clock import system_clock
 from mailtailor.aws.profile_table import MAX_HOPS, MAX_KEYS, ProfileTable
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant
@@ -95,9 +94,10 @@ def export(
         raise BadInput(
             "Those options do not go together.", "Give --contacts and --identity, or --key, or none of them."
         )
-    audience = _audience(segment)
+    engine = _engine(segment)
     kind = _kind(identity)
     system = connect(on)
+    audience = Audience(engine, segment, system.clock())
     signer = Signer(keyring(system), form)
     tally = Tally()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -226,11 +226,11 @@ def with_tokens(
             yield filled
 
 
-def _audience(segment: str) -> Audience:
+def _engine(segment: str) -> Engine:
     engine = Engine(load_segments(SEGMENTS) if segment else ())
     if segment and segment not in engine.segments:
         raise BadInput(f"There is no segment {segment!r}.", f"Known are {', '.join(engine.segments)}.")
-    return Audience(engine, segment, system_clock())
+    return engine
 
 
 def _kind(identity: str) -> IdentityKind:

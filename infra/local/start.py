@@ -113,6 +113,7 @@ def _announced(system: System) -> Iterator[System]:
                 "base_url": system.base_url,
                 "outputs": dict(system.outputs),
                 "administrator": {"email": ADMINISTRATOR, "password": system.admin_password},
+                "clock_file": str(system.clock_file),
                 "client": {"endpoint_url": system.endpoint_url, "region_name": REGION, **CREDENTIALS},
             },
             indent=2,

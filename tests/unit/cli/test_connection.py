@@ -10,7 +10,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from mailtailor.aws.clock import system_clock
 from mailtailor.errors import MailtailorError, NotFound
+from mailtailor.instant import DAY, HOUR
 from mailtailor_cli.connection import Where, connect
 
 CLIENT = {
@@ -65,6 +67,18 @@ def test_the_system_on_this_machine_is_taken_if_it_runs(tmp_path: Path, announce
     # then
     assert found.outputs == {"A": "8080"}
     assert found.client("sqs").meta.endpoint_url == CLIENT["endpoint_url"]
+
+
+def test_the_time_is_that_of_a_local_system_whose_clock_was_moved(
+    tmp_path: Path, announce: Callable[[str], None]
+) -> None:
+    # given
+    announce("8080")
+    note = tmp_path / "8080.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"clock_file": str(tmp_path / "clock")}))
+    (tmp_path / "clock").write_text(str(2 * DAY))
+    # then
+    assert 0 <= connect(running=tmp_path).clock() - system_clock() - 2 * DAY + HOUR <= HOUR
 
 
 def test_a_note_that_a_killed_system_left_is_ignored(tmp_path: Path) -> None:

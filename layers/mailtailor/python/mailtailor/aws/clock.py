@@ -26,14 +26,16 @@ def clock_from_environment() -> Clock:
     process environment does, so a deployed function cannot have its time moved.
     """
     file = os.environ.get(OFFSET_FILE_VARIABLE)
-    if not file:
-        return system_clock
-    path = Path(file)
+    return moved_clock(Path(file)) if file else system_clock
 
-    def moved_clock() -> Instant:
+
+def moved_clock(path: Path) -> Clock:
+    """Return the system's clock, moved by the milliseconds that the file at `path` says, if it says any."""
+
+    def moved() -> Instant:
         try:
             return system_clock() + int(path.read_text())
         except (FileNotFoundError, ValueError):
             return system_clock()
 
-    return moved_clock
+    return moved
