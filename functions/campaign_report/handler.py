@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 PATH: Final = "/admin/campaigns"
 MAX_SINCE: Final = 92 * DAY
-MAX_FILES: Final = 20_000
+MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 400_000_000
 """Fits into the 512 MB of disk that every function has."""
-RESERVE: Final = 8_000
+RESERVE: Final = 12_000
 """Milliseconds to count in, once files are read, before the API gives up on the function."""
 MAX_CAMPAIGNS: Final = 100
 
