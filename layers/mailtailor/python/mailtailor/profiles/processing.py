@@ -8,7 +8,7 @@ repeating changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -137,9 +137,7 @@ class Processor:
         What is left when time runs out fails too, so that what is done need not be repeated with it.
         """
         outcome = Outcome()
-        waiting = list(self._group(batch).items())
-        for start in range(0, len(waiting), PROFILES_AT_ONCE):
-            works = dict(waiting[start : start + PROFILES_AT_ONCE])
+        for works in _rounds(self._group(batch)):
             if out_of_time():
                 _fail_all(outcome, works, OutOfTime())
             else:
@@ -364,6 +362,17 @@ def send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
     if profile.due_at is not None and profile.due_at - now <= NEAR:
         # Rounded up: a wake-up that comes early would only have to be sent again.
         wake({max(0, -(-(profile.due_at - now) // SECOND)): [profile.id]})
+
+
+def _rounds(works: Mapping[str, _Work]) -> Iterator[dict[str, _Work]]:
+    """Yield as many profiles' work as is done at once; stitches first, for then what the browser did is theirs."""
+    stitching_first = [
+        [key for key, work in works.items() if any(map(stitching.is_stitch, work.events)) is stitches]
+        for stitches in (True, False)
+    ]
+    for keys in stitching_first:
+        for start in range(0, len(keys), PROFILES_AT_ONCE):
+            yield {key: works[key] for key in keys[start : start + PROFILES_AT_ONCE]}
 
 
 def _fail(outcome: Outcome, work: _Work, error: Exception) -> None:
