@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,10 +17,12 @@ from mailtailor_cli.connection import Where, connect
 from mailtailor_cli.keys import keyring
 
 TEXT_SUFFIX: Final = ".txt"
+_PRESCANNED: Final = 1_024
+_CHARSET: Final = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
 
 
 def instrument(
-    mail: Annotated[Path, typer.Argument(help="The mail, HTML in UTF-8; or its text, if it ends in .txt.")],
+    mail: Annotated[Path, typer.Argument(help="The mail, HTML; or its text, if it ends in .txt.")],
     campaign: Annotated[str, typer.Option(help="The mailing's id, as it will appear in events.")],
     *,
     output: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
@@ -45,11 +50,12 @@ def instrument(
     alone = mail.suffix.lower() == TEXT_SUFFIX
     if alone and text is not None:
         raise BadInput(f"{mail} and {text} are both plain text.", "Give the HTML part first.")
+    html, encoding = read_mail(mail)
     request = read_request(
         {
             "campaign": campaign,
-            "text" if alone else "html": read_mail(mail),
-            **({"text": read_mail(text)} if text else {}),
+            "text" if alone else "html": html,
+            **({"text": read_mail(text)[0]} if text else {}),
             "esp": esp,
             "recipient_tag": recipient_tag,
             "instance_tag": instance_tag,
@@ -66,7 +72,7 @@ def instrument(
         click_url=system.outputs["ClickUrl"],
         now=system.clock(),
     )
-    write_mail(output, result.text if alone else result.html)
+    write_mail(output, result.text if alone else result.html, encoding)
     if text_output is not None:
         write_mail(text_output, result.text)
     if report_json is not None:
@@ -99,38 +105,58 @@ def parameters(options: list[str] | tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def read_mail(path: Path) -> str:
-    """Return a mail's text, line ends as they are.
+def read_mail(path: Path) -> tuple[str, str]:
+    """Return a mail's text, line ends as they are, and its encoding: UTF-8, or what its `<meta>` says.
 
     Raises
     ------
     NotFound
         If there is no such file.
     BadInput
-        If it is empty, not UTF-8, or no file at all.
+        If it is empty, in an encoding that it does not name, or no file at all.
     """
     try:
-        mail = path.read_bytes().decode()
+        raw = path.read_bytes()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.") from error
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
+    if not raw.strip():
+        raise BadInput(f"{path} is empty.")
+    try:
+        return raw.decode(), "utf-8"
     except UnicodeDecodeError as error:
+        encoding = declared_encoding(raw)
+        with contextlib.suppress(UnicodeError, LookupError):
+            # Not every encoding gives back the bytes it was read from, and then the mail would be changed.
+            if encoding and (mail := raw.decode(encoding)).encode(encoding) == raw:
+                return mail, encoding
         raise BadInput(
             f"{path} is not UTF-8 (byte {error.start:,}).", "Save it as UTF-8, and let its <meta charset> say so."
         ) from error
-    if not mail.strip():
-        raise BadInput(f"{path} is empty.")
-    return mail
 
 
-def write_mail(path: Path | None, content: str) -> None:
+def declared_encoding(html: bytes) -> str:
+    """Return the encoding that a mail's `<meta>` names, as browsers read it; empty if it names none that we know.
+
+    Source: HTML Standard, "prescan a byte stream to determine its encoding"; Encoding Standard, "Names and labels".
+    """
+    said = _CHARSET.search(html[:_PRESCANNED])
+    try:
+        name = codecs.lookup(said[1].decode()).name if said else ""
+    except LookupError:
+        return ""
+    return "cp1252" if name in {"iso8859-1", "ascii"} else name
+
+
+def write_mail(path: Path | None, content: str, encoding: str = "utf-8") -> None:
     """Write to a file or standard output, line ends as they are; raise `MailtailorError` if that is not possible."""
+    raw = content.encode(encoding, "xmlcharrefreplace")
     if path is None:
-        typer.echo(content.encode(), nl=False)
+        typer.echo(raw, nl=False)
         return
     try:
-        path.write_bytes(content.encode())
+        path.write_bytes(raw)
     except OSError as error:
         raise MailtailorError(f"{path} cannot be written: {error.strerror}.") from error
 

@@ -61,6 +61,35 @@ def test_the_tracked_mail_goes_to_a_file(mail: Path, tmp_path: Path) -> None:
     assert html.count("\r\n") == HTML.count("\r\n")
 
 
+@pytest.mark.parametrize(
+    "said", [b'<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">', b"<META CHARSET='latin1'>"]
+)
+def test_a_mail_in_another_encoding_that_it_names_stays_in_it(tmp_path: Path, said: bytes) -> None:
+    # given
+    mail = tmp_path / "mail.html"
+    before = b"<head>" + said + b"</head><body>Caf\xe9 - \xa35 "
+    mail.write_bytes(before + b'<a href="https://x.example/caf\xe9">\xe9</a></body>')
+    # when
+    result = run(mail, "--report", "--no-utm")
+    # then
+    assert result.exit_code == 0
+    assert result.stdout_bytes.startswith(before + b'<a href="https://c.example/c/')
+    assert b">\xe9</a>" in result.stdout_bytes
+    assert "https://x.example/café" in result.stderr
+
+
+@pytest.mark.parametrize("named", [b"utf-8", b"no-such-encoding", b"utf-16", b"iso-2022-jp", b"hex"])
+def test_a_mail_that_is_not_in_the_encoding_it_names_is_refused(tmp_path: Path, named: bytes) -> None:
+    # given
+    mail = tmp_path / "mail.html"
+    mail.write_bytes(b"<meta charset=" + named + b"><body>\xff\xfe\xe9</body>")
+    # when
+    result = run(mail)
+    # then
+    assert isinstance(result.exception, MailtailorError)
+    assert "is not UTF-8" in result.exception.message
+
+
 def test_the_report_says_what_was_done_with_each_link_and_why(mail: Path) -> None:
     report = run(mail, "--report").stderr
     assert "utm_campaign=spring" in report
