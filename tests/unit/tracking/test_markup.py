@@ -35,6 +35,7 @@ def hrefs_of_a_browser(html: str) -> list[str]:
         '<a/href="x">',
         '<a "odd" =b href="x">',
         '<a href="a&amp;b&reg=1&sect=2&copy&copy;&#38;&#x26;&quot;&#39;&notit;&eacute;">',
+        f'<a href="&#{"9" * 5_000};&#x{"f" * 5_000}&#{"9" * 101}x">',
         "<a href>",
         "<a href=>",
         "<abbr href=x><a>",

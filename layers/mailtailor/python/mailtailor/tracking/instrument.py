@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from mailtailor.tracking import markup
@@ -49,6 +50,9 @@ __all__ = [
 
 GMAIL_CLIP_BYTES: Final = 102 * 1024
 """Gmail shows no more of a mail. Source: the limit that several ESPs document."""
+MAX_UTM: Final = 20
+"""Campaign parameters that a link may have of its own; what is beyond, or longer, is not read."""
+MAX_UTM_CHARACTERS: Final = 500
 
 _LINKING: Final = frozenset({"a", "area"})
 _OFFICE: Final = ("v:", "o:", "w:")
@@ -125,8 +129,11 @@ class _Mail:
             del hrefs[1:]
         self._line += self.html.count("\n", self._counted, tag.start)
         self._counted = tag.start
-        for href in hrefs:
-            address = self._address(href)
+        addresses = [self._address(href) for href in hrefs]
+        # Once a tag: a hostile one has thousands of addresses, and as many attributes behind it.
+        words = self._words(index, tag) if any(map(is_web, addresses)) else ""
+        utm = self._utm(attributes)
+        for href, address in zip(hrefs, addresses, strict=True):
             ours = signed_link(address, self.mailing)
             if ours is not None and ours.position == 0:
                 self.has_honeypot = True
@@ -136,8 +143,8 @@ class _Mail:
                 len(self.links) + 1,
                 self._line,
                 off=_text(attributes, "data-mailtailor").lower() == "off",
-                words=self._words(index, tag) if is_web(address) else "",
-                utm=self._utm(attributes),
+                words=words,
+                utm=utm,
                 product_id=_fact(attributes, "data-product-id"),
                 category=_fact(attributes, "data-category"),
             )
@@ -158,11 +165,12 @@ class _Mail:
     def _utm(self, attributes: Mapping[str, markup.Attribute]) -> dict[str, Address] | None:
         if _text(attributes, "data-utm").lower() == "off":
             return None
-        return {
+        given = {
             name.removeprefix("data-").replace("-", "_"): self._address(attribute)
             for name, attribute in attributes.items()
-            if name.startswith("data-utm-") and is_utm_name(name.removeprefix("data-").replace("-", "_"))
+            if name.startswith("data-utm-") and len(attribute.value) <= MAX_UTM_CHARACTERS
         }
+        return dict(islice(((name, value) for name, value in given.items() if is_utm_name(name)), MAX_UTM))
 
     def _words(self, index: int, link: markup.Tag) -> str:
         """Return what people read in a link: its text and the texts that stand for its images."""

@@ -45,6 +45,8 @@ _RAW_TEXT: Final = {
 }
 _REFERENCE: Final = re.compile(r"&(?:#[0-9]++;?|#[xX][0-9a-fA-F]++;?|(?P<name>[A-Za-z][A-Za-z0-9]*+)(?P<end>;|=)?)")
 
+_LONGEST_NUMBER: Final = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -152,6 +154,9 @@ def decoded(value: str) -> str:
 
 def _character(reference: re.Match[str]) -> str:
     name, end = reference["name"], reference["end"]
+    if name is None and len(reference[0]) > _LONGEST_NUMBER:
+        # No character's, and thousands of digits Python refuses to read.
+        return "\ufffd"
     if name is None or (end == ";" and f"{name};" in html5):
         return unescape(reference[0])
     if end is None and name in html5:
