@@ -21,6 +21,10 @@ app = typer.Typer(help="Keys and tokens of tracked links, pixels and content.", 
 app.command()(export)
 
 On = Annotated[Where, typer.Option("--on", help="The system to work on.")]
+ProfileId = Annotated[str, typer.Argument(help="The profile's id, 22 characters.")]
+
+TAKES_PROFILE_ID: Final = {"ignore_unknown_options": True}
+"""One id in 64 begins with a dash, and would be taken for an option."""
 
 _NUMBERED: Final = re.compile(r"k([0-9]+)")
 
@@ -40,10 +44,8 @@ def rotate(on: On = Where.AUTO) -> None:
     )
 
 
-@app.command()
-def recipient(
-    profile_id: Annotated[str, typer.Argument(help="The profile's id, 22 characters.")], on: On = Where.AUTO
-) -> None:
+@app.command(context_settings=TAKES_PROFILE_ID)
+def recipient(profile_id: ProfileId, on: On = Where.AUTO) -> None:
     """Print a profile's tokens: one line a purpose, name and token parted by a tab."""
     system = connect(on)
     keys = keyring(system)
@@ -55,10 +57,8 @@ def recipient(
         typer.echo(f"{purpose}\t{sign_recipient(keys, RecipientToken(profile_id, purpose, epoch))}")
 
 
-@app.command()
-def revoke(
-    profile_id: Annotated[str, typer.Argument(help="The profile's id, 22 characters.")], on: On = Where.AUTO
-) -> None:
+@app.command(context_settings=TAKES_PROFILE_ID)
+def revoke(profile_id: ProfileId, on: On = Where.AUTO) -> None:
     """End the content and manage tokens of a profile that are in sent mails; what they track goes on."""
     system = connect(on)
     with asking(system):

@@ -83,6 +83,16 @@ def test_a_profiles_tokens_are_printed_one_a_purpose(system: Connection) -> None
         assert read_recipient(keyring(system), printed[purpose], purpose) == RecipientToken(PROFILE, purpose, 0)
 
 
+@pytest.mark.parametrize("profile_id", ["-1tjuBQAVNEt-rdn0k3L_Q", "--tjuBQAVNEt-rdn0k3L_Q"])
+def test_a_profile_id_that_begins_with_a_dash_is_no_option(system: Connection, profile_id: str) -> None:
+    # when
+    result = run("recipient", profile_id)
+    # then
+    assert result.exit_code == 0
+    track = dict(line.split("\t") for line in result.output.splitlines())["track"]
+    assert read_recipient(keyring(system), track, Purpose.TRACK).profile_id == profile_id
+
+
 def test_a_profile_id_of_the_wrong_form_is_refused_in_a_sentence() -> None:
     error = run("recipient", "somebody").exception
     assert isinstance(error, MailtailorError)

@@ -56,4 +56,4 @@ def _followed(store: ProfileStore, profile_id: str) -> Loaded:
         if found.profile.merged_into is None:
             return found
         profile_id = found.profile.merged_into
-    raise NotFound(f"There is no profile {profile_id}.", "Its id is what the events of its person carry.")
+    raise NotFound(f"There is no profile {profile_id}.", "Ids are in the first column of: mailtailor tokens export")
