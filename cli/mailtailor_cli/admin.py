@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.errors import MailtailorError
 from mailtailor_cli.connection import Connection, Where, connect
+from mailtailor_cli.keys import asking
 
 app = typer.Typer(help="Administrators, and their tokens for the routes under /admin.", no_args_is_help=True)
 
@@ -92,10 +92,7 @@ def sign_in(system: Connection, email: str, password: str) -> str:
 @contextmanager
 def _asking(system: Connection) -> Iterator[None]:
     try:
-        yield
+        with asking(system):
+            yield
     except KeyError as error:
         raise MailtailorError(f"{system.name} has no administrators.", "Deploy it again.") from error
-    except ClientError as error:
-        raise MailtailorError(f"{system.name} refused: {error.response['Error']['Message']}") from error
-    except BotoCoreError as error:
-        raise MailtailorError(f"{system.name} does not answer: {error}") from error

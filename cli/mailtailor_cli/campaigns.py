@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from mailtailor.errors import MailtailorError
 from mailtailor_cli.connection import Connection, Where, connect
+from mailtailor_cli.keys import asking
 
 app = typer.Typer(help="What became of campaigns: deliveries, opens and clicks.", no_args_is_help=True)
 
@@ -83,15 +83,14 @@ def ask(system: Connection, campaign: str, **query: str) -> dict[str, Any]:
         "requestContext": {"requestId": "mailtailor-cli", "http": {"method": "GET"}},
     }
     try:
-        invoked = system.client("lambda").invoke(
-            FunctionName=system.outputs["CampaignReportFunction"], Payload=json.dumps(event)
-        )
-        response = json.loads(invoked["Payload"].read())
+        with asking(system):
+            invoked = system.client("lambda").invoke(
+                FunctionName=system.outputs["CampaignReportFunction"], Payload=json.dumps(event)
+            )
+            response = json.loads(invoked["Payload"].read())
     except KeyError as error:
         raise MailtailorError(f"{system.name} has no campaign reports.", "Deploy it again.") from error
-    except ClientError as error:
-        raise MailtailorError(f"{system.name} refused: {error.response['Error']['Message']}") from error
-    except (BotoCoreError, ValueError) as error:
+    except ValueError as error:
         raise MailtailorError(f"{system.name} does not answer: {error}") from error
     if "statusCode" not in response:
         raise MailtailorError(f"{system.name} could not make the report.", "The log of CampaignReport says why.")

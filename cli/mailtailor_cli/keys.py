@@ -1,4 +1,4 @@
-"""A system's secrets, for commands that sign or look people up."""
+"""A system's secrets, for commands that sign or look people up; and how any command asks AWS."""
 
 from __future__ import annotations
 
