@@ -18,6 +18,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from mailtailor.instant import Instant
@@ -95,6 +96,12 @@ class Messages:
         else:
             del self.entries[message]
         return True
+
+    def is_opened(self, message: int) -> bool:
+        """Return whether a message was opened; of message 0, which is an unknown one, whether any was."""
+        if message:
+            return self.entries.get(message, (0, 0))[1] > 0
+        return any(opened for _, opened in self.entries.values())
 
     def _worth(self, message: int) -> tuple[bool, Instant, int]:
         delivered, opened = self.entries[message]
@@ -187,13 +194,15 @@ class Provisional:
 
     def add(self, event: str, hit: ProvisionalHit) -> None:
         """Add a hit; a repeated one keeps its least instant, and once a machine's it stays one."""
-        known = self.entries.get(event)
-        if known is None:
-            self.entries[event] = hit
-        elif hit.machine:
+        known = self.entries.setdefault(event, hit)
+        # A correction that came first knows no position, and maybe no message; others are recognised by both.
+        self.entries[event] = known._replace(
+            at=min(known.at, hit.at),
+            message=known.message or hit.message,
+            position=max(known.position, hit.position),
+        )
+        if hit.machine:
             self.condemn(event)
-        elif not known.machine:
-            self.entries[event] = known._replace(at=min(known.at, hit.at))
 
     def condemn(self, event: str) -> None:
         """Note that a machine made a hit; what it would have counted for is forgotten."""
@@ -228,8 +237,7 @@ Stream = Occurrences | Messages | Recents | Provisional
 Streams = dict[int, Stream]
 """Streams by feature."""
 
-_MACHINE: Final = 1
-_IS_UUID: Final = 2
+_MACHINE, _IS_UUID, _SAME_MESSAGE, _SEEN_LATER, _IS_CLICK, _HAS_FEATURES, _HAS_PRODUCT = (1 << bit for bit in range(7))
 _KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents, Provisional)
 
 
@@ -309,21 +317,43 @@ def _encode_recents(out: bytearray, stream: Recents) -> None:
 
 
 def _encode_provisional(out: bytearray, stream: Provisional) -> None:
+    """Append hits with what they share left out: of a message come several, and a sender's ids begin alike."""
     _put(out, stream.settled_to)
-    previous = 0
+    previous, id_before, message_before = stream.settled_to, "", -1
     for event, hit in sorted(stream.entries.items(), key=lambda entry: (entry[1].at, entry[0])):
         unique = _uuid(event)
-        out.append((_MACHINE if hit.machine else 0) | (_IS_UUID if unique else 0))
-        out += unique or _text(event)
-        _put(out, hit.at - previous)
-        _put_signed(out, hit.seen - hit.at)
-        out += hit.message.to_bytes(ID_BYTES, "big")
-        _put(out, hit.position - OPEN)
-        _put(out, len(hit.features))
-        for feature in hit.features:
-            out += feature.to_bytes(4, "big")
-        out += _text(hit.product)
-        previous = hit.at
+        flags = {
+            _MACHINE: hit.machine,
+            _IS_UUID: bool(unique),
+            _SAME_MESSAGE: hit.message == message_before,
+            _SEEN_LATER: hit.seen != hit.at,
+            _IS_CLICK: hit.position != OPEN,
+            _HAS_FEATURES: bool(hit.features),
+            _HAS_PRODUCT: bool(hit.product),
+        }
+        out.append(sum(flag for flag, is_set in flags.items() if is_set))
+        out += unique or _id_text(event, id_before)
+        _put_signed(out, hit.at - previous)
+        if flags[_SEEN_LATER]:
+            _put_signed(out, hit.seen - hit.at)
+        if not flags[_SAME_MESSAGE]:
+            out += hit.message.to_bytes(ID_BYTES, "big")
+        if flags[_IS_CLICK]:
+            _put(out, hit.position)
+        if hit.features:
+            _put(out, len(hit.features))
+            out += b"".join(feature.to_bytes(4, "big") for feature in hit.features)
+        if hit.product:
+            out += _text(hit.product)
+        previous, id_before, message_before = hit.at, event, hit.message
+
+
+def _id_text(event: str, before: str) -> bytes:
+    """Return an id as how many characters it shares with the one before, and the rest."""
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(event, before, strict=False)))
+    out = bytearray()
+    _put(out, shared)
+    return bytes(out) + _text(event[shared:])
 
 
 def _uuid(text: str) -> bytes:
@@ -381,17 +411,25 @@ def _decode_recents(reader: _Reader, length: int) -> Recents:
 
 
 def _decode_provisional(reader: _Reader, length: int) -> Provisional:
-    stream, at = Provisional(settled_to=reader.number()), 0
+    stream = Provisional(settled_to=reader.number())
+    at, event, message = stream.settled_to, "", -1
     for _ in range(length):
         flags = reader.take(1)[0]
-        event = _uuid_text(reader.take(16)) if flags & _IS_UUID else reader.text()
-        at += reader.number()
-        seen = at + reader.signed()
-        message = int.from_bytes(reader.take(ID_BYTES), "big")
-        position = reader.number() + OPEN
-        features = tuple(int.from_bytes(reader.take(4), "big") for _ in range(reader.number()))
+        event = _uuid_text(reader.take(16)) if flags & _IS_UUID else event[: reader.number()] + reader.text()
+        at += reader.signed()
+        seen = at + (reader.signed() if flags & _SEEN_LATER else 0)
+        if not flags & _SAME_MESSAGE:
+            message = int.from_bytes(reader.take(ID_BYTES), "big")
+        position = reader.number() if flags & _IS_CLICK else OPEN
+        features = range(reader.number() if flags & _HAS_FEATURES else 0)
         stream.entries[event] = ProvisionalHit(
-            at, seen, message, position, bool(flags & _MACHINE), features, reader.text()
+            at,
+            seen,
+            message,
+            position,
+            bool(flags & _MACHINE),
+            tuple(int.from_bytes(reader.take(4), "big") for _ in features),
+            reader.text() if flags & _HAS_PRODUCT else "",
         )
     return stream
 
