@@ -187,6 +187,73 @@ def test_a_correction_that_overtakes_its_click_holds() -> None:
     assert "a_click" not in anna.members()
 
 
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize("overtaking", [True, False])
+def test_a_corrected_click_betrays_the_others_whether_the_correction_comes_before_or_after_it(
+    position: int, overtaking: bool
+) -> None:
+    # given a click on the invisible link, or the first of a burst
+    anna = world()
+    first = click(position, NOW)
+    said = event("event_corrected", at=NOW, properties={"corrects": first.id, "machine": "esp"})
+    for one in [said, first] if overtaking else [first, said]:
+        anna.process(one)
+    # when
+    anna.now += SECOND
+    anna.process(click(2, NOW + 1), click(3, NOW + 2))
+    # then
+    assert anna.members() == {"any_click"}
+    assert corrected(anna).keys() >= {f"click-autumn-2-{NOW + 1}", f"click-autumn-3-{NOW + 2}"}
+
+
+def test_a_correction_of_a_settled_click_that_came_again_holds() -> None:
+    # given
+    anna = world(A_CLICK)
+    anna.process(click(1, NOW))
+    anna.now += 2 * HOUR
+    anna.process(delivered(anna.now), click(1, NOW))
+    assert anna.members() == {"a_click"}
+    # when
+    anna.process(event("event_corrected", at=NOW, properties={"corrects": f"click-autumn-1-{NOW}"}))
+    # then
+    assert anna.members() == set()
+
+
+@pytest.mark.parametrize("more", [{"campaign": "autumn"}, {}])
+def test_a_correction_that_names_its_own_instant_has_the_archive_asked_what_it_corrects(more: dict[str, Any]) -> None:
+    # given an open that has been settled
+    anna = world(READS_ALL)
+    anna.process(delivered(NOW - MINUTE), opened(NOW))
+    anna.now += 2 * HOUR
+    anna.process(consented(at=NOW))
+    assert anna.members() == {"reads_all"}
+    # when
+    anna.process(event("event_corrected", at=anna.now, properties={"corrects": f"open-autumn-{NOW}", **more}))
+    # then
+    assert anna.rebuilds == [ANNA]
+
+
+def test_a_position_that_is_no_number_is_not_the_invisible_link_s() -> None:
+    # given
+    anna = world()
+    # when
+    anna.process(click(False, NOW, url="https://shop.example/"))
+    # then
+    assert "a_click" in anna.members()
+
+
+@pytest.mark.parametrize("corrects", ["x" * 201, "", 7, None, ["a"]])
+def test_a_correction_of_what_no_event_is_called_is_not_remembered(corrects: object) -> None:
+    # given
+    anna = world()
+    anna.process(consented())
+    # when a sender names sixty of them, each as long as an event may be
+    for number in range(60):
+        anna.process(event("event_corrected", id=f"said-{number}", properties={"corrects": corrects}))
+    # then
+    assert not anna.store.profile(ANNA).streams
+
+
 def test_a_click_redelivered_when_its_burst_is_forgotten_is_left_to_the_archive() -> None:
     # given a profile written hours after
     anna = world()

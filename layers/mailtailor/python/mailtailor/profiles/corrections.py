@@ -61,7 +61,8 @@ def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> boo
     Whether something may be missing now that was pruned before.
     """
     corrected = event.properties.get("corrects")
-    if not isinstance(corrected, str):
+    if not isinstance(corrected, str) or not 0 < len(corrected) <= MAX_EVENT_ID:
+        # The id of no event, and the profile would remember it.
         return False
     return engine.forget(
         profile.streams, event_id=corrected, at=event.occurred_at, properties=event.properties, seen=now
