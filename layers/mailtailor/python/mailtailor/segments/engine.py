@@ -227,23 +227,23 @@ class Engine:
 
         Returns
         -------
-        Whether something may be missing now, because it was pruned in favour of what is forgotten.
+        Whether something may be missing now, because it was pruned in favour of what is forgotten, or still be there,
+        because the event is said to have happened at another instant than the one that is remembered.
         """
-        young = _provisional(streams)
-        known = event_id in young.entries
-        young.add(event_id, ProvisionalHit(at, seen, _message(properties), OPEN, machine=True))
-        if known:
-            return False
+        young, message = _provisional(streams), _message(properties)
+        settled = event_id not in young.entries
+        young.add(event_id, ProvisionalHit(at, seen, message, OPEN, machine=True))
         short = False
+        # One that came again after it was settled is provisional and settled.
         for feature, stream in streams.items():
             match stream:
                 case Occurrences() if feature not in self._with_machines:
                     full = len(stream.entries) >= self._kept.get(feature, 1)
                     short |= stream.remove(id_hash(event_id)) and full
                 case Messages() if feature == MESSAGES:
-                    short |= stream.remove_open(_message(properties), at)
+                    short |= stream.remove_open(message, at) or (settled and stream.is_opened(message))
                 case Recents() if feature == VIEWED:
-                    short |= stream.remove_at(at)
+                    short |= stream.remove_at(at) or (settled and bool(stream.entries))
         return short
 
     def is_late(self, streams: Streams, at: Instant) -> bool:
@@ -378,7 +378,8 @@ def _position(event_type: str, properties: Mapping[str, Any]) -> int:
     if event_type == "email_opened":
         return OPEN
     position = properties.get("position")
-    if isinstance(position, int) and 0 <= position <= MAX_POSITION:
+    # False equals the invisible link's position.
+    if isinstance(position, int) and not isinstance(position, bool) and 0 <= position <= MAX_POSITION:
         return position
     return MAX_POSITION + 1 + id_hash(str(properties.get("url"))) % MAX_POSITION
 
