@@ -11,7 +11,7 @@ from urllib.parse import quote
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from mailtailor.errors import MailtailorError
 from mailtailor_cli.connection import Connection, Where, connect
@@ -61,7 +61,7 @@ def list_(*, since: Since = "30d", as_json: AsJson = False, on: On = Where.AUTO)
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
-    table = Table("Campaign", "First", "Last")
+    table = Table(Column("Campaign", overflow="fold"), "First", "Last")
     table.add_column("Events", justify="right")
     for one in answer["campaigns"]:
         table.add_row(escape(one["campaign"]), _minute(one["first"]), _minute(one["last"]), f"{one['events']:,}")
@@ -116,7 +116,7 @@ def _totals(answer: Mapping[str, Any]) -> Table:
 
 
 def _links(rows: list[dict[str, Any]]) -> Table:
-    table = Table("Link", "Address")
+    table = Table("Link", Column("Address", overflow="fold"))
     _add_numbers(table, CLICKS)
     for row in rows:
         table.add_row(_position(row["position"]), escape(row["url"]), *(f"{row[name]:,}" for name in CLICKS.values()))
@@ -124,7 +124,9 @@ def _links(rows: list[dict[str, Any]]) -> Table:
 
 
 def _hours(rows: list[dict[str, Any]]) -> Table:
-    table = Table("Hour (UTC)")
+    # Without lines, for with them hours and numbers are cut in a terminal of 80 columns.
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("Hour (UTC)", no_wrap=True)
     columns = [("Delivered", "delivered"), *OPENS.items(), *CLICKS.items()]
     _add_numbers(table, [heading for heading, _ in columns])
     for row in rows:
@@ -134,7 +136,7 @@ def _hours(rows: list[dict[str, Any]]) -> Table:
 
 def _add_numbers(table: Table, headings: Iterable[str]) -> None:
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
 
 
 def _position(position: int | None) -> str:

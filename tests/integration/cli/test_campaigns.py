@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -99,8 +100,29 @@ def test_a_report_by_hour_names_the_hours(function: Lambda) -> None:
     # when
     result = run("report", "spring", "--by", "hour")
     # then
-    assert cells(result.output)[-1] == ["2023-11-15 12:00", "1,200", "600", "480", "90", "70", "60", "5"]
+    last = result.output.splitlines()[-1]
+    assert re.split(r" {2,}", last.strip()) == ["2023-11-15 12:00", "1,200", "600", "480", "90", "70", "60", "5"]
     assert function.asked[0]["queryStringParameters"] == {"since": "30d", "by": "hour"}
+
+
+@pytest.mark.parametrize(
+    ("by", "row"),
+    [
+        ("hour", HourRow(NOON, Counts(600_000, 40_000, 40_000, 20_000, 20_000, 20_000))),
+        ("link", LinkRow(3, f"https://shop.example/{'long/' * 20}end", Counts())),
+    ],
+)
+def test_nothing_is_cut_in_a_terminal_of_80_columns(
+    function: Lambda, monkeypatch: pytest.MonkeyPatch, by: str, row: LinkRow | HourRow
+) -> None:
+    # given
+    monkeypatch.setenv("COLUMNS", "80")
+    function.answer = reported(row)
+    # when
+    result = run("report", "spring", "--by", by)
+    # then
+    assert result.exit_code == 0
+    assert "…" not in result.output
 
 
 def test_the_function_is_asked_as_the_api_would(function: Lambda) -> None:
