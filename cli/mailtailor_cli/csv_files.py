@@ -19,7 +19,7 @@ from mailtailor.errors import BadInput, MailtailorError, NotFound
 
 BOM: Final = "\ufeff"
 _DELIMITERS: Final = ",;\t"
-_RUNS_IN_A_SPREADSHEET: Final = re.compile(r"[=@\t\r]|[+-](?![\d ().-]*$)")
+_RUNS_IN_A_SPREADSHEET: Final = re.compile(r"[=@\uff1d\uff20\t\r\n]|[+\-\uff0b\uff0d](?![\d ().-]*$)")
 
 
 class Writer(Protocol):
@@ -58,7 +58,7 @@ class Table:
 def may_run(cell: str) -> bool:
     """Return whether a spreadsheet may take `cell` for a formula; numbers with a sign, as of telephones, are none.
 
-    Source: OWASP, "CSV Injection".
+    Full-width signs count as the plain ones, to which spreadsheets bring them. Source: OWASP, "CSV Injection".
     """
     return _RUNS_IN_A_SPREADSHEET.match(cell) is not None
 

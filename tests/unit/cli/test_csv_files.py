@@ -113,8 +113,13 @@ def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path)
             pass
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\t=1", "\r=1"])
+@pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\t=1", "\r=1", "\n=1"])
 def test_a_spreadsheet_may_run_it(cell: str) -> None:
+    assert csv_files.may_run(cell)
+
+
+@pytest.mark.parametrize("cell", ["\uff1d1+1", "\uff20SUM(A1)", "\uff0bcmd|' /C calc'!A0", "\uff0d2+cmd"])
+def test_a_spreadsheet_may_run_what_begins_with_a_full_width_sign(cell: str) -> None:
     assert csv_files.may_run(cell)
 
 
