@@ -29,6 +29,9 @@ MAX_BYTES: Final = 4_000_000
 """Of a request. Lambda takes 6 MB, of which escapes and base64 need a part; beyond, the API answers 413 by itself."""
 MAX_ANSWER: Final = 5_500_000
 """Characters of an answer: Lambda gives back 6 MB (AWS, "Lambda quotas")."""
+MAX_ADDRESSES: Final = 10_000
+"""Of a mail, as far as that can be told before reading it: more take all of the function's time and memory, and would
+not fit into an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     if len(request.body) > MAX_BYTES:
         raise TooLarge("The request is larger than 4 MB.", "Each part of a mail may have 1 MB.")
     asked = read_request(parse(plain(request.body, request.headers.get("content-encoding", ""), limit=MAX_BYTES)))
+    if asked.html.lower().count("http") + asked.text.lower().count("http") > MAX_ADDRESSES:
+        raise TooLarge(f"The mail has more than {MAX_ADDRESSES:,} addresses.", "Send fewer, or use the command line.")
     try:
         mail = given.keys.read(
             lambda keyring: instrument_request(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,12 +109,25 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read() -> None:
 @pytest.mark.usefixtures("world")
 def test_an_answer_that_lambda_could_not_give_is_refused_with_a_hint() -> None:
     # given
-    many = '<a href="https://a.example">a</a>' * 25_000
+    many = f'<a href="https://a.example/{"a" * 70}">a</a>' * 9_000
     # when
     status, answer = call({"campaign": "spring", "html": many})
     # then
     assert (status, answer["code"]) == (413, "TooLarge")
     assert "command line" in answer["hint"]
+
+
+@pytest.mark.usefixtures("world")
+def test_a_mail_of_nothing_but_links_is_refused_before_they_are_signed() -> None:
+    # given
+    many = {"html": "<a href=http:a>" * 60_000, "text": "http://a " * 100_000}
+    utm = {f"utm_{number}": "{{ a_merge_tag }}" for number in range(20)}
+    # when
+    start = time.process_time()
+    status, answer = call({"campaign": "spring", **many, "utm": utm})
+    # then
+    assert (status, answer["message"]) == (413, "The mail has more than 10,000 addresses.")
+    assert time.process_time() - start < 2
 
 
 def test_while_no_key_can_be_read_the_caller_is_told_to_come_again(world: Engine) -> None:
