@@ -15,9 +15,9 @@ _RANGES: Final = {
     "microsoft": (
         "40.92.0.0/15 40.107.0.0/16 52.100.0.0/14 52.238.78.88/32 104.47.0.0/17 2a01:111:f400::/48 2a01:111:f403::/48"
     ),
-    # Email Gateway Defense by region: https://campus.barracuda.com/product/essentials/doc/78810332/ and
-    # .../emailgatewaydefense/doc/96023004/. Not 64.235.144.0/20, which other lists
-    # have: by ARIN it is the company's own, offices and all.
+    # Email Gateway Defense: 209.222.80.0/21 by https://campus.barracuda.com/product/essentials/doc/78810332/ and the
+    # blocks by region from another project's list, which says that Barracuda publishes them. Not 64.235.144.0/20,
+    # which other lists have: by ARIN it is the company's own, offices and all.
     "barracuda": (
         "3.24.133.128/25 13.200.136.128/25 15.222.16.128/25 18.133.136.96/27 18.133.136.128/26 18.184.203.224/27"
         " 18.185.115.192/26 35.157.190.224/27 35.176.92.96/27 209.222.80.0/21"
