@@ -267,6 +267,18 @@ def test_a_click_redelivered_when_its_burst_is_forgotten_is_left_to_the_archive(
     assert anna.rebuilds == [ANNA]
 
 
+def test_a_click_on_the_invisible_link_that_comes_when_others_are_settled_has_the_archive_asked() -> None:
+    # given
+    anna = world()
+    anna.process(click(1, NOW))
+    anna.now += 2 * HOUR
+    anna.process(delivered(anna.now))
+    # when
+    anna.process(click(0, NOW + SECOND))
+    # then
+    assert anna.rebuilds == [ANNA]
+
+
 def test_a_backlog_of_hours_needs_no_archive() -> None:
     # given
     anna = world()

@@ -73,9 +73,10 @@ def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> 
     if event.type == corrections.TYPE:
         profile.incomplete |= corrections.obey(profile, event, engine=engine, now=now)
         return
-    human = event.type in HITS and not event.properties.get("machine")
-    if human and engine.is_late(profile.streams, event.occurred_at):
-        # What would betray it as a machine's may be forgotten; the archive knows.
+    if event.type in HITS and engine.is_late(
+        profile.streams, event_type=event.type, at=event.occurred_at, properties=event.properties
+    ):
+        # What would betray it as a machine's, or what it betrays, may be forgotten; the archive knows.
         profile.incomplete = True
     engine.record(
         profile.streams,

@@ -246,8 +246,13 @@ class Engine:
                     short |= stream.remove_at(at) or (settled and bool(stream.entries))
         return short
 
-    def is_late(self, streams: Streams, at: Instant) -> bool:
-        """Return whether hits that would show a hit of this instant to be a machine's may be forgotten already."""
+    def is_late(self, streams: Streams, *, event_type: str, at: Instant, properties: Mapping[str, Any]) -> bool:
+        """Return whether hits that an open or click is to be judged with may be forgotten already.
+
+        A machine's that says so itself is not judged, but one on the invisible link judges others.
+        """
+        if properties.get("machine") and _position(event_type, properties) != HONEYPOT_POSITION:
+            return False
         young = streams.get(PROVISIONAL)
         reach = max(self._bursts.honeypot_within, *(burst.within for burst in self._bursts.bursts))
         return isinstance(young, Provisional) and at - reach <= young.settled_to
