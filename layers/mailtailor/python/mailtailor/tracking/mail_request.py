@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant
@@ -14,13 +15,14 @@ from mailtailor.tracking.tokens import Keyring
 
 MAX_PART_BYTES: Final = 1_000_000
 """Ten times what Gmail shows of a mail."""
+TOO_LARGE: Final = "too_large"
 ESP_INSTANCE: Final = "esp"
 """In place of an instance tag: the one that the ESP documents."""
 
 
 def _sendable(part: str) -> str:
     if len(part.encode(errors="replace")) > MAX_PART_BYTES:
-        raise ValueError(f"it is larger than {MAX_PART_BYTES:,} bytes")
+        raise PydanticCustomError(TOO_LARGE, f"it is larger than {MAX_PART_BYTES:,} bytes")
     return part
 
 
@@ -136,7 +138,12 @@ def read_request(payload: object) -> InstrumentRequest:
         # Pydantic names the members of a union in brackets too.
         where = ".".join(part for part in fault["loc"] if isinstance(part, str) and "[" not in part) or "The request"
         message = fault["msg"].removeprefix("Value error, ").rstrip(".")
-        raise BadInput(f"{where}: {message}.", f"It takes {', '.join(InstrumentRequest.model_fields)}.") from error
+        hint = (
+            "Let it name images by their addresses, not contain them."
+            if fault["type"] == TOO_LARGE
+            else f"It takes {', '.join(InstrumentRequest.model_fields)}."
+        )
+        raise BadInput(f"{where}: {message}.", hint) from error
 
 
 def instrument_request(

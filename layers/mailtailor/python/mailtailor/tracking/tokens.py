@@ -374,7 +374,10 @@ def _profile_bytes(profile_id: str) -> bytes:
         data = base64.urlsafe_b64decode(f"{profile_id}==")
         if _base64url(data) == profile_id:
             return data
-    raise BadInput("The profile id has the wrong form.", "It has 22 characters; they are in the first column of: mailtailor tokens export")
+    raise BadInput(
+        "The profile id has the wrong form.",
+        "It has 22 characters; ids are in the first column of: mailtailor tokens export",
+    )
 
 
 def _varint(number: int) -> bytes:
