@@ -84,8 +84,8 @@ _FORMS: Final = (
         after="%%",
         instance_tag="%%jobid%%",
         holder="the column (type Text) of the sendable data extension, or the profile attribute,",
-        links="It wraps links in redirects of its own: send without click tracking; for text parts Salesforce's support "
-        "switches it off. RedirectTo() is not needed, for scheme and host of each link are in the mail.",
+        links="It wraps links in redirects of its own: send without click tracking; for text parts Salesforce's "
+        "support switches it off. RedirectTo() is not needed, for scheme and host of each link are in the mail.",
     ),
     EspForm(
         name="braze",
@@ -127,7 +127,7 @@ _FORMS: Final = (
         after="|*",
         instance_tag="*|CAMPAIGN_UID|*",
         holder="the audience field (type text, not public) with the merge tag",
-        links="It wraps links: untick Track clicks. For free accounts, and new paid ones, it goes on redirecting.",
+        links="It wraps links: untick Track clicks; free accounts, and paid ones of little activity, are redirected still.",
     ),
     EspForm(
         name="generic",
