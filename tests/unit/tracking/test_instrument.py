@@ -380,6 +380,15 @@ def test_merge_tags_whose_quotes_break_the_attribute_only_together_are_refused()
         instrumented('<a href="https://s.example/">x</a>', recipient_tag="{{ 'r' }}", instance_tag='{{ "id" }}')
 
 
+@pytest.mark.parametrize("tag", ["""{{ "'" }}""", "{{ '<b>' }}", """%%=v("'><script>")=%%""", """[["' onload=x]]"""])
+def test_merge_tags_of_campaign_and_its_parameters_cannot_end_the_attribute_they_stand_in(tag: str) -> None:
+    for options in ({"campaign": tag, "utm": Utm()}, {"utm": Utm({"utm_term": f"x{tag}"})}):
+        with pytest.raises(BadInput, match="one kind of quotes"):
+            mailing(**options)
+    # then without campaign parameters the campaign stands in the token alone
+    assert instrumented("", campaign=tag).pixel
+
+
 def test_a_campaign_of_the_wrong_form_is_refused() -> None:
     with pytest.raises(BadInput):
         instrumented("<p>no links</p>", campaign="")

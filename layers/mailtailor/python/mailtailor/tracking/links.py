@@ -86,7 +86,8 @@ class Mailing:
     Raises
     ------
     BadInput
-        If the campaign has the wrong form, or the merge tags contain both kinds of quotes or an angle bracket.
+        If the campaign has the wrong form, or the merge tags, those in campaign and campaign parameters included,
+        contain both kinds of quotes or an angle bracket.
     """
 
     campaign: str
@@ -100,7 +101,9 @@ class Mailing:
     honeypot_url: str = ""
 
     def __post_init__(self) -> None:
-        tags = self.recipient_tag + self.instance_tag
+        values = [self.campaign, *self.utm.parameters.values()] if self.utm else []
+        merged = [tag for value in values for tag in read_address(value).tags]
+        tags = "".join([self.recipient_tag, self.instance_tag, *merged])
         if ('"' in tags and "'" in tags) or "<" in tags or ">" in tags:
             raise BadInput(
                 "The merge tags cannot stand in an attribute.", "Use one kind of quotes in them and no angle brackets."
