@@ -254,6 +254,18 @@ def test_a_correction_of_what_no_event_is_called_is_not_remembered(corrects: obj
     assert not anna.store.profile(ANNA).streams
 
 
+def test_a_correction_that_names_an_order_takes_no_purchase_away() -> None:
+    # given
+    anna = World()
+    order = event("order_completed", id="shopify:order:1001")
+    anna.process(consented(), order)
+    # when
+    anna.process(event("event_corrected", properties={"corrects": order.id, "machine": "esp"}))
+    # then
+    assert anna.members() == {"recent_purchasers"}
+    assert anna.rebuilds == []
+
+
 def test_a_click_redelivered_when_its_burst_is_forgotten_is_left_to_the_archive() -> None:
     # given a profile written hours after
     anna = world()

@@ -106,6 +106,7 @@ class Engine:
         occurrences = [feature for feature in features.values() if isinstance(feature, OccurrenceFeature)]
         self._kept = {feature.id: feature.keep for feature in occurrences}
         self._with_machines = {feature.id for feature in occurrences if feature.include_machine}
+        self._not_of_hits = {feature.id for feature in occurrences if HITS.isdisjoint(feature.events)}
         self._by_event: dict[str, list[tuple[int, Matches]]] = {}
         for feature in occurrences:
             for event in feature.events:
@@ -237,7 +238,7 @@ class Engine:
         # One that came again after it was settled is provisional and settled.
         for feature, stream in streams.items():
             match stream:
-                case Occurrences() if feature not in self._with_machines:
+                case Occurrences() if feature not in self._with_machines | self._not_of_hits:
                     full = len(stream.entries) >= self._kept.get(feature, 1)
                     short |= stream.remove(id_hash(event_id)) and full
                 case Messages() if feature == MESSAGES:
