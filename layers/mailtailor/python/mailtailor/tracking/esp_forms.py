@@ -127,7 +127,8 @@ _FORMS: Final = (
         after="|*",
         instance_tag="*|CAMPAIGN_UID|*",
         holder="the audience field (type text, not public) with the merge tag",
-        links="It wraps links: untick Track clicks; free accounts, and paid ones of little activity, are redirected still.",
+        links="It wraps links: untick Track clicks; free accounts, and paid ones of little activity, are redirected "
+        "still.",
     ),
     EspForm(
         name="generic",
