@@ -95,4 +95,4 @@ def _asking(system: Connection) -> Iterator[None]:
         with asking(system):
             yield
     except KeyError as error:
-        raise MailtailorError(f"{system.name} has no administrators.", "Deploy it again.") from error
+        raise MailtailorError(f"{system.subject} has no administrators.", "Deploy it again.") from error

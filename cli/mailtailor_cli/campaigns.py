@@ -89,11 +89,11 @@ def ask(system: Connection, campaign: str, **query: str) -> dict[str, Any]:
             )
             response = json.loads(invoked["Payload"].read())
     except KeyError as error:
-        raise MailtailorError(f"{system.name} has no campaign reports.", "Deploy it again.") from error
+        raise MailtailorError(f"{system.subject} has no campaign reports.", "Deploy it again.") from error
     except ValueError as error:
-        raise MailtailorError(f"{system.name} does not answer: {error}") from error
+        raise MailtailorError(f"{system.subject} does not answer: {error}") from error
     if "statusCode" not in response:
-        raise MailtailorError(f"{system.name} could not make the report.", "The log of CampaignReport says why.")
+        raise MailtailorError(f"{system.subject} could not make the report.", "The log of CampaignReport says why.")
     body: dict[str, Any] = json.loads(response["body"])
     if response["statusCode"] != 200:
         raise MailtailorError(body["message"], body["hint"])

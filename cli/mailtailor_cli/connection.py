@@ -51,6 +51,11 @@ class Connection:
     administrator: Mapping[str, str] = field(default_factory=dict, repr=False)
     clock: Clock = system_clock
 
+    @property
+    def subject(self) -> str:
+        """The name as a sentence begins with it."""
+        return self.name[:1].upper() + self.name[1:]
+
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client for the account that the system is in."""
         return boto3.client(service, **self._client)  # type: ignore[call-overload]

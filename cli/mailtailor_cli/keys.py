@@ -31,11 +31,11 @@ def asking(system: Connection) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise MailtailorError(f"{system.name} refused: {error.response['Error']['Message']}") from error
+        raise MailtailorError(f"{system.subject} refused: {error.response['Error']['Message']}") from error
     except BotoCoreError as error:
-        raise MailtailorError(f"{system.name} does not answer: {error}") from error
+        raise MailtailorError(f"{system.subject} does not answer: {error}") from error
     except Throttled as error:
-        raise MailtailorError(f"{system.name} has too much to do.", "Try again later.") from error
+        raise MailtailorError(f"{system.subject} has too much to do.", "Try again later.") from error
 
 
 def _secret(system: Connection, output: str) -> Mapping[str, str]:

@@ -117,7 +117,7 @@ def test_a_wrong_password_is_told_in_a_sentence(cognito: Stubber) -> None:
     # when
     result = run("token", "--email", EMAIL, "--password", PASSWORD)
     # then
-    assert str(result.exception) == "the test system refused: Incorrect username or password."
+    assert str(result.exception) == "The test system refused: Incorrect username or password."
 
 
 def test_what_a_terminal_cannot_answer_is_named(cognito: Stubber) -> None:
@@ -135,4 +135,4 @@ def test_a_system_deployed_before_there_were_administrators_is_named(monkeypatch
     # when
     result = run("token", "--email", EMAIL, "--password", PASSWORD)
     # then
-    assert str(result.exception) == "the test system has no administrators. Deploy it again."
+    assert str(result.exception) == "The test system has no administrators. Deploy it again."

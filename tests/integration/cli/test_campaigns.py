@@ -165,15 +165,15 @@ def test_campaigns_are_listed(function: Lambda) -> None:
         (answered(404, code="NotFound", message="Nothing of that name.", hint="Look."), "Nothing of that name. Look."),
         (
             {"errorMessage": "it broke"},
-            "the test system could not make the report. The log of CampaignReport says why.",
+            "The test system could not make the report. The log of CampaignReport says why.",
         ),
         (
             ClientError({"Error": {"Code": "AccessDenied", "Message": "no rights"}}, "Invoke"),
-            "the test system refused: no rights",
+            "The test system refused: no rights",
         ),
         (
             EndpointConnectionError(endpoint_url="http://x"),
-            'the test system does not answer: Could not connect to the endpoint URL: "http://x"',
+            'The test system does not answer: Could not connect to the endpoint URL: "http://x"',
         ),
     ],
 )
@@ -191,4 +191,4 @@ def test_a_system_deployed_before_there_were_reports_says_so(monkeypatch: pytest
     # given
     monkeypatch.setattr(campaigns, "connect", lambda _where: System("the test system", {}))
     # then
-    assert str(run("list").exception) == "the test system has no campaign reports. Deploy it again."
+    assert str(run("list").exception) == "The test system has no campaign reports. Deploy it again."

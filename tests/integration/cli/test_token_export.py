@@ -266,7 +266,7 @@ def test_a_missing_table_is_told_in_a_sentence() -> None:
     boto3.client("dynamodb").delete_table(TableName="profiles")
     error = run().exception
     assert isinstance(error, MailtailorError)
-    assert str(error).startswith("the test system refused")
+    assert str(error).startswith("The test system refused")
 
 
 def test_a_table_with_too_much_to_do_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

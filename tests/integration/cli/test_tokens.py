@@ -103,7 +103,7 @@ def test_a_missing_secret_is_told_in_a_sentence(system: Connection) -> None:
     system.client("secretsmanager").delete_secret(SecretId="tokens", ForceDeleteWithoutRecovery=True)
     error = run("rotate").exception
     assert isinstance(error, MailtailorError)
-    assert str(error).startswith("the test system refused")
+    assert str(error).startswith("The test system refused")
 
 
 def test_who_is_not_known_cannot_be_revoked() -> None:
