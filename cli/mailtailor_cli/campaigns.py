@@ -37,7 +37,7 @@ CLICKS: Final = {"Clicks": "human_clicks", "unique": "human_unique_clicks", "by 
 
 @app.command()
 def report(
-    campaign: Annotated[str, typer.Argument(help="The campaign's name.")],
+    campaign: Annotated[str, typer.Argument(help="The campaign's id, as mailtailor campaigns list shows it.")],
     *,
     since: Since = "30d",
     by: Annotated[By, typer.Option("--by", help="What to divide the report by.")] = By.LINK,

@@ -23,7 +23,7 @@ _CHARSET: Final = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?([A-Za-z0-9_
 
 def instrument(
     mail: Annotated[Path, typer.Argument(help="The mail, HTML; or its text, if it ends in .txt.")],
-    campaign: Annotated[str, typer.Option(help="The mailing's id, as it will appear in events.")],
+    campaign: Annotated[str, typer.Option(help="The campaign's id, as events and reports will name it.")],
     *,
     output: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
     text: Annotated[Path | None, typer.Option(help="The mail's plain-text part, UTF-8.")] = None,

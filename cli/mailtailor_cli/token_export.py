@@ -83,9 +83,13 @@ def export(
     key: Annotated[str, typer.Option(help="The profile attribute that tells the ESP who it is.")] = "",
     contacts: Annotated[Path | None, typer.Option(help="The ESP's own export, to add the tokens to.")] = None,
     identity: Annotated[
-        str, typer.Option(help="The contacts' column by which Mailtailor knows people, as EMAIL=email.")
+        str,
+        typer.Option(help="What a column of the contacts tells people by: COLUMN=email, user_id or anonymous_id."),
     ] = "",
-    esp: Annotated[str, typer.Option(help="The ESP whose attributes the columns are named by.")] = "generic",
+    esp: Annotated[
+        str,
+        typer.Option(help="Whose names the columns get: sfmc, braze, hubspot, klaviyo, mailchimp or generic."),
+    ] = "generic",
     on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:
     """Write each person's tokens as CSV for import into an ESP; keep the file as you keep passwords."""
