@@ -163,3 +163,8 @@ def test_names_of_fields_however_long_and_many_do_not_fill_the_memory() -> None:
 @pytest.mark.parametrize("name", ["e-mail", "E" + "." * 50 + "mail", "phone" + "_" * 100])
 def test_a_field_that_holds_an_address_by_its_name_is_left_out_however_it_is_written(name: str) -> None:
     assert without_addresses({name: "x"}) == {}
+
+
+def test_no_text_holds_what_a_terminal_obeys() -> None:
+    controls = "".join(map(chr, [*range(32), *range(127, 160)]))
+    assert clean({f"a{controls}b": [f"c{controls}d"]}) == {"a\t\n\rb": ["c\t\n\rd"]}

@@ -27,7 +27,7 @@ REDACTED: Final = "[email]"
 _MAX_INTEGER: Final = 2**63
 _MAX_FLOAT: Final = 1e100
 """DynamoDB holds magnitudes from 1E-130 to 9.9E+125; nothing real is near."""
-_CONTROLS: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
+_CONTROLS: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)])
 _ADDRESS: Final = re.compile(r"(?<![\w.!$'*+^`{|}~%-])[\w.!$'*+^`{|}~%-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 """Characters that part a URL end an address; starting at the first of a run only keeps the time linear."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
