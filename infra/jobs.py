@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Layer = Literal["runtime", "archive", "images", "mailtailor", "definitions"]
-LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "images", "mailtailor", "definitions")
+Layer = Literal["runtime", "archive", "images", "webhooks", "mailtailor", "definitions"]
+LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "images", "webhooks", "mailtailor", "definitions")
 LIBRARY: Final[tuple[Layer, ...]] = ("runtime", "mailtailor")
 
 
@@ -51,7 +51,8 @@ OPEN_TIME_IMAGE: Final = Job(
 )
 
 TRACK_API: Final = Job(name="track_api", timeout=10)
-WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10)
+# The largest delivery, a thousand events, must be signed for and queued well within the strictest sender's four seconds.
+WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10, memory=1769, layers=(*LIBRARY, "webhooks"))
 
 EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, memory=1024, layers=_WITH_DEFINITIONS)
 WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, layers=_WITH_DEFINITIONS)

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from mailtailor.aws import clients
 from mailtailor.aws.archive_bucket import ArchiveBucket
 from mailtailor.aws.batches import Failures, PoisonMessage, Record
+from mailtailor.aws.event_queue import LargeEvents
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.events import archive
-from mailtailor.events.envelope import unpack
+from mailtailor.events.envelope import Fetch, unpack
 from mailtailor.events.event import Event
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Settings:
     """The function's environment; Lambda itself tells how much memory there is."""
 
     archive_bucket: str
+    intake_bucket: str
     aws_lambda_function_memory_size: int = 1024
 
 
@@ -40,13 +43,14 @@ class Dependencies:
     bucket: ArchiveBucket
     duckdb: DuckDBPyConnection
     sqs: SQSClient
+    fetch: Fetch
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
-    settings = from_environment(Settings)
+    settings, s3 = from_environment(Settings), clients.s3()
     return Dependencies(
-        bucket=ArchiveBucket(client=clients.s3(), bucket=settings.archive_bucket),
+        bucket=ArchiveBucket(client=s3, bucket=settings.archive_bucket),
         # Half the memory: the batch itself, as messages and as events, needs the rest.
         duckdb=archive.connect(
             memory=f"{settings.aws_lambda_function_memory_size // 2}MiB",
@@ -54,16 +58,17 @@ def connect() -> Dependencies:
             folder=Path(tempfile.gettempdir()) / "duckdb",
         ),
         sqs=clients.sqs(),
+        fetch=LargeEvents(s3, settings.intake_bucket).fetch,
     )
 
 
 dependencies = prepared(connect)
 
 
-def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
+def parse(body: str, fetch: Fetch) -> tuple[list[Event], PoisonMessage | None]:
     """Return the events of a message that can be archived, and the reason if some cannot."""
     try:
-        entries = unpack(body)
+        entries = unpack(body, fetch)
     except ValueError:
         return [], PoisonMessage("not a message of events")
     events, unusable = [], 0
@@ -84,7 +89,11 @@ def store(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
     batch: dict[str, list[Event]] = {}
     for record in records:
         message_id = record["messageId"]
-        batch[message_id], poison = parse(record["body"])
+        try:
+            batch[message_id], poison = parse(record["body"], given.fetch)
+        except (BotoCoreError, ClientError) as error:
+            failures.add(message_id, error)
+            continue
         if poison:
             failures.add(message_id, poison)
     for part in archive.parts(batch):

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.aws import clients, definitions
 from mailtailor.aws.batches import Failures, PoisonMessage, Record, receive_count
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
+from mailtailor.aws.event_queue import EventQueue, LargeEvents
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
-from mailtailor.events.envelope import pack, unpack
+from mailtailor.events.envelope import Fetch, unpack
 from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
 from mailtailor.profiles import wake_up
@@ -25,7 +27,7 @@ from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings, parse_bursts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
@@ -39,6 +41,7 @@ class Settings:
     wake_ups_queue_url: str
     archive_queue_url: str
     rebuilds_queue_url: str
+    intake_bucket: str
     bursts: str = "3/1000 6/10000"
     provisional_seconds: int = 3_600
 
@@ -49,17 +52,14 @@ class Dependencies:
 
     processor: Processor
     sqs: SQSClient
+    fetch: Fetch
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
     sqs = clients.sqs()
-    archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
-
-    def archive(events: Iterable[Event]) -> None:
-        archive_queue.send_all(pack(event.model_dump_json(exclude_defaults=True) for event in events))
-
+    large = LargeEvents(clients.s3(), settings.intake_bucket)
     rebuilds_queue = Queue(client=sqs, url=settings.rebuilds_queue_url)
 
     def rebuild(profile_id: str) -> None:
@@ -69,13 +69,13 @@ def connect() -> Dependencies:
     processor = Processor(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
         engine=Engine(definitions.segments(), bursts=bursts),
-        archive=archive,
+        archive=EventQueue(Queue(client=sqs, url=settings.archive_queue_url), large).send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         rebuild=rebuild,
         clock=clock_from_environment(),
         pause=pause_after_conflict,
     )
-    return Dependencies(processor, sqs)
+    return Dependencies(processor, sqs, large.fetch)
 
 
 dependencies = prepared(connect)
@@ -86,10 +86,10 @@ RESERVE: Final = 15_000
 _EVENT = TypeAdapter(Event)
 
 
-def parse(body: str) -> tuple[list[Event], PoisonMessage | None]:
+def parse(body: str, fetch: Fetch) -> tuple[list[Event], PoisonMessage | None]:
     """Return the events of a message that can be used, and the reason if some cannot."""
     try:
-        entries = unpack(body)
+        entries = unpack(body, fetch)
     except ValueError as error:
         return [], PoisonMessage(type(error).__name__)
     events, poison = [], None
@@ -110,7 +110,11 @@ def process(
     batch: dict[str, list[Event]] = {}
     # Those that came before go first, lest a message be the one that time runs out on again and again.
     for record in sorted(records, key=receive_count, reverse=True):
-        events, poison = parse(record["body"])
+        try:
+            events, poison = parse(record["body"], given.fetch)
+        except (BotoCoreError, ClientError) as error:
+            failures.add(record["messageId"], error)
+            continue
         if poison:
             failures.add(record["messageId"], poison)
         if events:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EVENTS_PREFIX = "events/"
 MAIL_PREFIX = "mail/"
+LARGE_PREFIX = "large/"
+PARKED_PREFIX = "parked/"
 CATALOG_KEY = "catalog.json"
 
 
@@ -83,6 +85,23 @@ class Archive(PrivateBucket):
         found = allow(["s3:ListBucket"], self.bucket_arn)
         found.add_condition("StringLike", {"s3:prefix": f"{prefix}*"})
         return [found, allow(["s3:GetObject"], self.arn_for_objects(f"{prefix}*"))]
+
+
+class IntakeStore(PrivateBucket):
+    """What is on its way: events too large for a message, and items that could not be used."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        # Longer than any message about them lives: four days in a queue and fourteen in its dead letters.
+        expire = s3.LifecycleRule(expiration=Duration.days(30))
+        super().__init__(scope, construct_id, lifecycle_rules=[expire])
+
+    def add(self, *prefixes: str) -> iam.PolicyStatement:
+        """Return the right to add objects under `prefixes`; a wildcard, for they are named by content."""
+        return allow(["s3:PutObject"], *(self.arn_for_objects(f"{prefix}*") for prefix in prefixes))
+
+    def fetch(self, prefix: str) -> iam.PolicyStatement:
+        """Return the right to read objects under `prefix` whose key is known."""
+        return allow(["s3:GetObject"], self.arn_for_objects(f"{prefix}*"))
 
 
 class CatalogStore(PrivateBucket):

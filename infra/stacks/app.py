@@ -22,7 +22,7 @@ from infra.constructs.layer import BuiltLayer
 from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.queue import WorkQueue
 from infra.constructs.sources import FlipSource, QueueSource
-from infra.constructs.storage import EVENTS_PREFIX, MAIL_PREFIX
+from infra.constructs.storage import EVENTS_PREFIX, LARGE_PREFIX, MAIL_PREFIX, PARKED_PREFIX
 from infra.jobs import Job, Layer
 from infra.stacks.data import DataStack
 
@@ -33,6 +33,10 @@ GET = (apigatewayv2.HttpMethod.GET, apigatewayv2.HttpMethod.HEAD)
 POST = (apigatewayv2.HttpMethod.POST,)
 BURSTS: Final = {"BURSTS": "3/1000 6/10000", "PROVISIONAL_SECONDS": "3600"}
 """When clicks are a scanner's (links/milliseconds), and how long a hit waits for such a finding (docs/tracking.md)."""
+
+ARCHIVE: Final = "ArchiveDA4CB258ArnBE8F3792"
+INTAKE: Final = "IntakeA0CA28E8Arn52054E15"
+"""What the CDK calls the buckets' ARNs between the stacks."""
 
 
 class AppStack(Stack):
@@ -97,7 +101,7 @@ class AppStack(Stack):
         base_url = Fn.condition_if(none_given.logical_id, edge.url, public_url.value_as_string).to_string()
 
         self._hot_path(api, forwarded_parameters.value_as_string, stitching.value_as_string)
-        self._intake(api)
+        self._intake(api, base_url)
         self._content(api, base_url)
         self._images(api)
         self._processing(processor_concurrency.value_as_number)
@@ -134,11 +138,17 @@ class AppStack(Stack):
                 path, GET, job=function, unauthenticated_because="Recipients open mail; the path is a signed token."
             )
 
-    def _intake(self, api: PublicApi) -> None:
+    def _intake(self, api: PublicApi, base_url: str) -> None:
         data = self._data
-        rights = [data.events.send(), data.identity.read(), data.ingest.read()]
+        rights = [
+            data.events.send(),
+            data.intake.add(LARGE_PREFIX, PARKED_PREFIX),
+            data.identity.read(),
+            data.ingest.read(),
+        ]
         environment = {
             "EVENTS_QUEUE_URL": data.events.queue.queue_url,
+            "INTAKE_BUCKET": data.intake.bucket_name,
             "IDENTITY_SECRET_ID": data.identity.secret_arn,
             "INGEST_SECRET_ID": data.ingest.secret_arn,
         }
@@ -152,10 +162,14 @@ class AppStack(Stack):
             unauthenticated_because="The function checks the write key; Segment's SDKs put it in header or body.",
             throttled=True,
         )
-        webhook_ingest = self._add(jobs.WEBHOOK_INGEST, rights, **environment)
+        webhook_ingest = self._add(jobs.WEBHOOK_INGEST, rights, PUBLIC_URL=base_url, **environment)
+        for function in (track_api, webhook_ingest):
+            for prefix in (LARGE_PREFIX, PARKED_PREFIX):
+                _accept_prefix(function.role, INTAKE, prefix)
         api.route(
             "/webhooks/{source}",
-            POST,
+            # Adobe asks with a GET whether the address is ours.
+            (*POST, apigatewayv2.HttpMethod.GET),
             job=webhook_ingest,
             unauthenticated_because="The function checks the provider's signature over the raw body.",
             throttled=True,
@@ -189,7 +203,7 @@ class AppStack(Stack):
     def _administration(self, api: PublicApi, base_url: str) -> None:
         archive = self._data.archive
         report = self._add(jobs.CAMPAIGN_REPORT, archive.read(MAIL_PREFIX), ARCHIVE_BUCKET=archive.bucket_name)
-        _accept_prefix(report.role, MAIL_PREFIX)
+        _accept_prefix(report.role, ARCHIVE, MAIL_PREFIX)
         for path in ("/admin/campaigns", "/admin/campaigns/{campaign}"):
             api.admin_route(path, (apigatewayv2.HttpMethod.GET,), job=report)
 
@@ -214,12 +228,16 @@ class AppStack(Stack):
                 data.wake_ups.send(),
                 data.archive_queue.send(),
                 data.rebuilds.send(),
+                data.intake.add(LARGE_PREFIX),
+                data.intake.fetch(LARGE_PREFIX),
             ],
             **profiles,
             **BURSTS,
+            INTAKE_BUCKET=data.intake.bucket_name,
             ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
             REBUILDS_QUEUE_URL=data.rebuilds.queue.queue_url,
         )
+        _accept_prefix(event_processor.role, INTAKE, LARGE_PREFIX)
         # No batching window: a click shows in the next content fetch. Under load batches fill without one.
         QueueSource(self, "FromEvents", job=event_processor, work=data.events, max_concurrency=processor_concurrency)
 
@@ -261,7 +279,7 @@ class AppStack(Stack):
             ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
             WAKE_UPS_QUEUE_URL=data.wake_ups.queue.queue_url,
         )
-        _accept_prefix(rebuilder.role, EVENTS_PREFIX)
+        _accept_prefix(rebuilder.role, ARCHIVE, EVENTS_PREFIX)
         QueueSource(self, "FromRebuilds", job=rebuilder, work=data.rebuilds, batch_size=1, max_concurrency=2)
 
     def _delivery(self, esp_webhook_url: str) -> None:
@@ -286,11 +304,13 @@ class AppStack(Stack):
         data = self._data
         archiver = self._add(
             jobs.EVENT_ARCHIVER,
-            [data.archive_queue.work_off(), data.archive.add()],
+            [data.archive_queue.work_off(), data.archive.add(), data.intake.fetch(LARGE_PREFIX)],
             ARCHIVE_BUCKET=data.archive.bucket_name,
+            INTAKE_BUCKET=data.intake.bucket_name,
         )
         for prefix in (EVENTS_PREFIX, MAIL_PREFIX):
-            _accept_prefix(archiver.role, prefix)
+            _accept_prefix(archiver.role, ARCHIVE, prefix)
+        _accept_prefix(archiver.role, INTAKE, LARGE_PREFIX)
         QueueSource(self, "FromArchive", job=archiver, work=data.archive_queue, batch_size=1000, max_concurrency=2)
 
     @property
@@ -335,6 +355,7 @@ class AppStack(Stack):
             "FlipsDlqUrl": data.flips.queue_url,
             "ArchiveBucket": data.archive.bucket_name,
             "CatalogBucket": data.catalog.bucket_name,
+            "IntakeBucket": data.intake.bucket_name,
             "TokensSecretId": data.tokens.secret_arn,
             "IdentitySecretId": data.identity.secret_arn,
             "IngestSecretId": data.ingest.secret_arn,
@@ -350,11 +371,10 @@ class AppStack(Stack):
             CfnOutput(self, name, value=value)
 
 
-def _accept_prefix(role: iam.IRole, prefix: str) -> None:
-    """Accept that `role` has a right on all objects of the archive under `prefix`."""
+def _accept_prefix(role: iam.IRole, bucket: str, prefix: str) -> None:
+    """Accept that `role` has a right on all objects of `bucket` under `prefix`."""
     accept(
         role,
-        # The name of the bucket's ARN between the stacks is the CDK's.
-        f"AwsSolutions-IAM5[Resource::MailtailorData:ExportsOutputFnGetAttArchiveDA4CB258ArnBE8F3792/{prefix}*]",
-        "An object's name holds its date and hash and cannot be known before; the prefix holds nothing else.",
+        f"AwsSolutions-IAM5[Resource::MailtailorData:ExportsOutputFnGetAtt{bucket}/{prefix}*]",
+        "An object's name holds its date or hash and cannot be known before; the prefix holds nothing else.",
     )

@@ -8,7 +8,7 @@ from aws_cdk import Stack
 
 from infra.constructs.administrators import Administrators
 from infra.constructs.queue import DeadLetters, WorkQueue
-from infra.constructs.storage import Archive, CatalogStore, Keys
+from infra.constructs.storage import Archive, CatalogStore, IntakeStore, Keys
 from infra.constructs.tables import ItemTable, ProfileTable
 from infra.jobs import ESP_SYNC, EVENT_ARCHIVER, EVENT_PROCESSOR, PROFILE_REBUILDER, WAKE_PROCESSOR
 
@@ -39,6 +39,7 @@ class DataStack(Stack):
 
         self.archive = Archive(self, "Archive")
         self.catalog = CatalogStore(self, "Catalog")
+        self.intake = IntakeStore(self, "Intake")
 
         self.administrators = Administrators(self, "Administrators")
 

@@ -17,12 +17,19 @@ BEHIND_HTTP_API_S = 29
 """An HTTP API gives up after 30 seconds."""
 
 BURST_SETTINGS = {"BURSTS", "PROVISIONAL_SECONDS"}
+INTAKE_SETTINGS = {"EVENTS_QUEUE_URL", "INTAKE_BUCKET", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"}
 ENVIRONMENT = {
     "open_pixel": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
     "click_redirect": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID", "FORWARDED_PARAMETERS", "STITCHING"},
-    "track_api": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID", "TOKENS_SECRET_ID"},
-    "webhook_ingest": {"EVENTS_QUEUE_URL", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"},
-    "event_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL", "ARCHIVE_QUEUE_URL", "REBUILDS_QUEUE_URL"}
+    "track_api": INTAKE_SETTINGS | {"TOKENS_SECRET_ID"},
+    "webhook_ingest": INTAKE_SETTINGS | {"PUBLIC_URL"},
+    "event_processor": {
+        "PROFILES_TABLE",
+        "INTAKE_BUCKET",
+        "WAKE_UPS_QUEUE_URL",
+        "ARCHIVE_QUEUE_URL",
+        "REBUILDS_QUEUE_URL",
+    }
     | BURST_SETTINGS,
     "profile_rebuilder": {"PROFILES_TABLE", "ARCHIVE_BUCKET", "ARCHIVE_QUEUE_URL", "WAKE_UPS_QUEUE_URL"}
     | BURST_SETTINGS,
@@ -32,15 +39,15 @@ ENVIRONMENT = {
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
     "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
     "open_time_image": set(),
-    "event_archiver": {"ARCHIVE_BUCKET"},
+    "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("s3:PutObject",): ("/events/*", "/mail/*"),
-    ("s3:GetObject",): ("/events/*", "/mail/*"),
+    ("s3:PutObject",): ("/events/*", "/mail/*", "/large/*", "/parked/*"),
+    ("s3:GetObject",): ("/events/*", "/mail/*", "/large/*"),
 }
 """The only rights that end in a wildcard: an archived object's name cannot be known before."""
 

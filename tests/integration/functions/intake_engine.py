@@ -13,13 +13,16 @@ from moto import mock_aws
 
 from mailtailor.aws import clients
 from mailtailor.aws.intake import Intake
+from mailtailor.aws.event_queue import EventQueue, LargeEvents
+from mailtailor.aws.parked_items import ParkedItems
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.secrets import Secret
-from mailtailor.events import envelope
 from mailtailor.events.event import Event
+from mailtailor.events.parked import Parked
 
 if TYPE_CHECKING:
     import pytest
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -33,6 +36,7 @@ class Engine:
 
     intake: Intake
     sqs: SQSClient
+    s3: S3Client
     secrets: SecretsManagerClient
     url: str
     now: list[int]
@@ -42,9 +46,13 @@ class Engine:
         events: list[Event] = []
         while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                events += map(Event.model_validate, envelope.unpack(message["Body"]))
+                events += map(Event.model_validate, self.intake.events.unpack(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         return events
+
+    def parked(self) -> list[Parked]:
+        """Return everything that could not be used."""
+        return [self.intake.parked.read(key) for key in self.intake.parked.keys()]
 
     def set_keys(self, **keys: str) -> None:
         """Rotate the ingest secret."""
@@ -56,21 +64,24 @@ def engine(patch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """Run an engine; the environment is that of a deployed function."""
     clients._session.cache_clear()
     with mock_aws():
-        sqs, secrets = clients.sqs(), clients.secrets_manager()
+        sqs, s3, secrets = clients.sqs(), clients.s3(), clients.secrets_manager()
         url = sqs.create_queue(QueueName="events")["QueueUrl"]
+        s3.create_bucket(Bucket="intake", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         secrets.create_secret(Name="identity", SecretString=json.dumps({"pepper": "a pepper"}))
         secrets.create_secret(Name="ingest", SecretString=json.dumps({"write_key": WRITE_KEY}))
         patch.setenv("EVENTS_QUEUE_URL", url)
+        patch.setenv("INTAKE_BUCKET", "intake")
         patch.setenv("IDENTITY_SECRET_ID", "identity")
         patch.setenv("INGEST_SECRET_ID", "ingest")
         now = [NOW]
         intake = Intake(
-            events=Queue(client=sqs, url=url),
+            events=EventQueue(Queue(client=sqs, url=url), LargeEvents(s3, "intake")),
+            parked=ParkedItems(s3, "intake"),
             identity=Secret(client=secrets, secret_id="identity", clock=lambda: now[0]),
             ingest=Secret(client=secrets, secret_id="ingest", clock=lambda: now[0]),
             clock=lambda: now[0],
         )
-        yield Engine(intake, sqs, secrets, url, now)
+        yield Engine(intake, sqs, s3, secrets, url, now)
     clients._session.cache_clear()
 
 

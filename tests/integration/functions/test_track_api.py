@@ -200,7 +200,7 @@ def test_a_queue_that_fails_is_a_503_that_says_when_to_come_back(
     world: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given
-    monkeypatch.setattr(world.intake.events, "_url", world.url + "-gone")
+    monkeypatch.setattr(world.intake.events.queue, "_url", world.url + "-gone")
 
     # when
     response = track_api.handler(http_event("POST", "/v1/track", json.dumps(TRACK), authorization=BASIC), Context())

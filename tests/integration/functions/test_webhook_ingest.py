@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from functions.webhook_ingest import handler as webhook_ingest
+from mailtailor.errors import Unavailable
 from tests.integration.functions.intake_engine import WRITE_KEY, Context, Engine, engine, http_event
 
 SECRET = "shpss_of_the_tests"
@@ -21,8 +23,22 @@ ORDER = (Path(__file__).parents[2] / "events" / "shopify_order_create.json").rea
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     with engine(monkeypatch) as running:
         running.set_keys(write_key=WRITE_KEY, shopify=SECRET)
-        monkeypatch.setattr(webhook_ingest, "dependencies", lambda: running.intake)
+        given = webhook_ingest.Dependencies(running.intake, NoServers(), "https://mail.example")
+        monkeypatch.setattr(webhook_ingest, "dependencies", lambda: given)
         yield running
+
+
+class NoServers:
+    """Other servers: none answers."""
+
+    def get(self, url: str) -> bytes:
+        raise Unavailable(f"{url} does not answer.")
+
+    def kept(self, url: str) -> bytes:
+        return self.get(url)
+
+    def post(self, url: str, payload: Mapping[str, Any], *, bearer: str = "") -> bytes:
+        raise Unavailable(f"{url} does not answer to {len(payload)} fields of {bearer!r}.")
 
 
 def signature(body: bytes, secret: str = SECRET) -> str:
@@ -106,10 +122,8 @@ def test_a_secret_set_later_is_known_within_seconds(world: Engine) -> None:
     assert deliver()[0] == 200
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"{}" * 2, b'{"id": 1, "email": "a@b.example"}']
-)
-def test_a_signed_body_that_cannot_be_used_is_a_400(world: Engine, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"{}" * 2])
+def test_a_signed_body_that_cannot_be_read_is_a_400(world: Engine, body: bytes) -> None:
     # when
     status, answer = deliver(body)
 
@@ -119,13 +133,62 @@ def test_a_signed_body_that_cannot_be_used_is_a_400(world: Engine, body: bytes) 
 
 
 @pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 5_000 + b"1" + b"}" * 5_000])
+def test_a_body_nested_beyond_any_use_is_too_large(body: bytes) -> None:
+    assert deliver(body)[0] == 413
+
+
+@pytest.mark.usefixtures("world")
+def test_a_body_that_unpacks_to_more_than_4_mb_is_too_large() -> None:
+    # given
+    bomb = gzip.compress(b" " * (64 * 1024 * 1024))
+    event = http_event("POST", "/webhooks/shopify", bomb, content_encoding="gzip")
+
+    # then
+    assert webhook_ingest.handler(event, Context())["statusCode"] == 413
+
+
+def test_a_delivery_packed_with_gzip_is_verified_over_what_it_unpacks_to(world: Engine) -> None:
+    # given
+    headers = {"x_shopify_hmac_sha256": signature(ORDER), "x_shopify_topic": "orders/create"}
+    event = http_event("POST", "/webhooks/shopify", gzip.compress(ORDER), content_encoding="gzip", **headers)
+
+    # then
+    assert webhook_ingest.handler(event, Context())["statusCode"] == 200
+    assert len(world.queued()) == 1
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"id": 1, "email": "a@b.example"}', b'{"id": {"a": 1}}'])
+def test_what_cannot_be_used_is_reported_parked_as_it_came_and_not_asked_for_again(world: Engine, body: bytes) -> None:
+    # when
+    status, answer = deliver(body)
+
+    # then
+    assert (status, answer["accepted"], answer["rejected"][0]["index"]) == (200, 0, 0)
+    assert answer["rejected"][0]["message"]
+    assert world.queued() == []
+    [parked] = world.parked()
+    assert (parked.source, parked.received_at) == ("shopify", world.now[0])
+    assert [kept.item for kept in parked.items] == [{"topic": "orders/create", "payload": json.loads(body)}]
+
+
+def test_what_is_parked_twice_is_kept_once(world: Engine) -> None:
+    # when
+    deliver(b"[]")
+    deliver(b"[]")
+
+    # then
+    assert len(world.parked()) == 1
+
+
+@pytest.mark.usefixtures("world")
 def test_more_than_4_mb_is_too_large() -> None:
     assert deliver(b" " * (4 * 1024 * 1024 + 1))[0] == 413
 
 
 def test_a_queue_that_fails_makes_the_sender_come_back(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
-    monkeypatch.setattr(world.intake.events, "_url", world.url + "-gone")
+    monkeypatch.setattr(world.intake.events.queue, "_url", world.url + "-gone")
 
     # then
     assert deliver()[0] == 503

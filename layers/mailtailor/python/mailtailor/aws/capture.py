@@ -69,8 +69,7 @@ class Capture:
         The event holds no personal data but a pseudonym, so it may be logged whole.
         """
         try:
-            for message in envelope.pack([event]):
-                self.events.send(message)
+            self.events.send(envelope.message(event))
         except Exception:  # noqa: BLE001 - whatever it is, the recipient must not notice
             logger.exception("The event was not queued; replay it from this line.", extra={"event": event})
             count("EventsNotQueued")

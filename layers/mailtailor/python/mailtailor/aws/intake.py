@@ -9,13 +9,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.aws import clients
 from mailtailor.aws.clock import Clock, clock_from_environment
+from mailtailor.aws.event_queue import EventQueue, LargeEvents
 from mailtailor.aws.observability import logger
+from mailtailor.aws.parked_items import ParkedItems
 from mailtailor.aws.queues import Queue, SendFailed
 from mailtailor.aws.secrets import Secret
 from mailtailor.aws.settings import from_environment
 from mailtailor.errors import Unavailable
-from mailtailor.events import envelope
 from mailtailor.events.event import Event
+from mailtailor.events.parked import Parked
 from mailtailor.profiles.identity import Pseudonymizer
 
 
@@ -24,6 +26,7 @@ class Settings:
     """The environment of such a function."""
 
     events_queue_url: str
+    intake_bucket: str
     identity_secret_id: str
     ingest_secret_id: str
 
@@ -36,13 +39,16 @@ class Intake:
     ----------
     events
         The queue of events.
+    parked
+        Where items wait that could not be used.
     identity, ingest
         The secrets that hold the pepper, and the keys of senders.
     clock
         Says when something was received.
     """
 
-    events: Queue
+    events: EventQueue
+    parked: ParkedItems
     identity: Secret
     ingest: Secret
     clock: Clock
@@ -72,10 +78,24 @@ class Intake:
             If the queue did not take all of them; sending them again does no harm.
         """
         try:
-            self.events.send_all(envelope.pack(event.model_dump_json(exclude_defaults=True) for event in events))
+            self.events.send(events)
         except (BotoCoreError, ClientError, SendFailed) as error:
             logger.error("Events could not be queued.", extra={"error": type(error).__name__})
             raise Unavailable("The events could not be queued.", "Send them again; doubles do no harm.") from error
+
+    def park(self, parked: Parked) -> None:
+        """Keep items that could not be used for a later try.
+
+        Raises
+        ------
+        Unavailable
+            If they could not be kept; the sender's next try repeats the events that were queued, which does no harm.
+        """
+        try:
+            self.parked.park(parked)
+        except (BotoCoreError, ClientError) as error:
+            logger.error("Items could not be parked.", extra={"error": type(error).__name__})
+            raise Unavailable("The events could not be kept.", "Send them again; doubles do no harm.") from error
 
 
 def _read(secret: Secret, *, fresh: bool = False) -> dict[str, str]:
@@ -90,9 +110,13 @@ def connect() -> Intake:
     """Compose the intake from the environment; short time-outs, for senders wait for few seconds only."""
     settings = from_environment(Settings)
     clock = clock_from_environment()
-    secrets = clients.secrets_manager()
+    secrets, s3 = clients.secrets_manager(), clients.s3(timeout=1.5, attempts=2)
     return Intake(
-        events=Queue(client=clients.sqs(timeout=1, attempts=2), url=settings.events_queue_url),
+        events=EventQueue(
+            Queue(client=clients.sqs(timeout=1, attempts=2), url=settings.events_queue_url),
+            LargeEvents(s3, settings.intake_bucket),
+        ),
+        parked=ParkedItems(s3, settings.intake_bucket),
         identity=Secret(client=secrets, secret_id=settings.identity_secret_id, clock=clock),
         ingest=Secret(client=secrets, secret_id=settings.ingest_secret_id, clock=clock),
         clock=clock,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from mailtailor.instant import Instant
@@ -33,8 +34,31 @@ class Consent:
 
 ConsentRecord = Mapping[Purpose, Consent]
 
-NEEDS_NO_TRACKING: Final = frozenset(
-    {"identified", "consent_changed", "email_delivered", "order_completed", "event_corrected"}
+
+class Basis(StrEnum):
+    """Why an event may be kept: the letters of Article 6(1) of the GDPR that apply here."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+NEEDS_NO_TRACKING: Final[Mapping[str, Basis]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("order_completed", "order_updated", "order_cancelled", "order_refunded"),
+            Basis.CONTRACT,
+        ),
+        **dict.fromkeys(
+            ("consent_changed", "unsubscribed", "email_marked_as_spam"),
+            Basis.LEGAL_OBLIGATION,
+        ),
+        **dict.fromkeys(
+            ("identified", "grouped", "email_delivered", "email_bounced", "event_corrected"),
+            Basis.LEGITIMATE_INTERESTS,
+        ),
+    }
 )
 """Events that exist without watching anybody: what the recipient told us, what we sent, what they bought, and that
 something we had recorded was not theirs."""
@@ -55,6 +79,11 @@ def refuses(consent: ConsentRecord, purpose: Purpose) -> bool:
 def may_record(consent: ConsentRecord, event_type: str) -> bool:
     """Return whether an event of this type may be kept for a profile with this consent."""
     return event_type in NEEDS_NO_TRACKING or allows(consent, Purpose.TRACKING)
+
+
+def basis(event_type: str) -> Basis:
+    """Return why an event of this type is kept once `may_record` admitted it."""
+    return NEEDS_NO_TRACKING.get(event_type, Basis.CONSENT)
 
 
 def stated(consent: ConsentRecord, statements: Mapping[Purpose, bool], at: Instant) -> dict[Purpose, Consent]:

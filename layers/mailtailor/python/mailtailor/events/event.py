@@ -1,13 +1,17 @@
-"""The normalized event: who did what, when, and where we know it from."""
+"""The normalized event: who did what, when, and where we know it from.
+
+Its JSON Schema is published as docs/event.schema.json. A field that is added, with a default, keeps the version; one
+that changes its meaning or goes away needs a new one, which readers of the archive and of queues are taught first.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from mailtailor.consent.policy import Purpose
+from mailtailor.consent.policy import Basis, Purpose
 from mailtailor.instant import Instant
 from mailtailor.profiles.identity import IdentityKind
 
@@ -32,11 +36,14 @@ class Event(BaseModel):
 
     `occurred_at` is the source's time, clamped to `received_at`, for a clock that runs ahead must not keep a
     recipient in a segment. `profile_id` comes from a token; otherwise `identities` holds pseudonyms, strongest
-    first.
+    first. `properties` say what happened, `attributes` what the person is from then on, `context` around what it
+    happened (page, campaign, device), `consent` what was stated with it. `basis` is why it may be kept; whoever
+    admits it sets it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     id: str = Field(min_length=1, max_length=MAX_EVENT_ID)
     type: EventType
     source: str = Field(min_length=1, max_length=40)
@@ -46,7 +53,9 @@ class Event(BaseModel):
     received_at: Instant = Field(ge=0)
     properties: dict[str, JsonValue] = Field(default_factory=dict)
     attributes: dict[str, JsonValue] = Field(default_factory=dict)
+    context: dict[str, JsonValue] = Field(default_factory=dict)
     consent: dict[Purpose, bool] = Field(default_factory=dict)
+    basis: Basis | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -95,12 +95,14 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - JSON from outside is anything
     Raises
     ------
     BadInput
-        If it is not JSON in UTF-8, or nested beyond any use.
+        If it is not JSON in UTF-8.
+    TooLarge
+        If it is nested beyond any use.
     """
     try:
         return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant, parse_int=_integer)
     except RecursionError as error:
-        raise BadInput("The body is nested too deeply.") from error
+        raise TooLarge("The body is nested too deeply.") from error
     except UnicodeDecodeError as error:
         raise BadInput("The body is not valid UTF-8.") from error
     except ValueError as error:

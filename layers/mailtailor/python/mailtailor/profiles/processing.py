@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from mailtailor.consent.policy import basis
 from mailtailor.events.event import Event
 from mailtailor.instant import SECOND, Instant
 from mailtailor.profiles import projection, stitching
@@ -217,7 +218,10 @@ class Processor:
         outcome.corrected += applied.corrected
         outcome.refused += applied.refused
         outcome.dropped += applied.dropped
-        admitted = [event.model_copy(update={"profile_id": profile.id, "identities": ()}) for event in applied.accepted]
+        admitted = [
+            event.model_copy(update={"profile_id": profile.id, "identities": (), "basis": basis(event.type)})
+            for event in applied.accepted
+        ]
         return _Pending(loaded, applied.flips, merged, armed_before, linked), admitted
 
     def _link(

@@ -3,90 +3,124 @@
 An order counts once, when it is placed: `orders/create`. It is named by its own id, not by the delivery's, so a
 redelivery or a second subscription changes nothing. `buyer_accepts_marketing` is not consent to personalization.
 
-Sources: Shopify, "Deliver webhooks through HTTPS" (signature) and "Order" of the Admin REST API (payload).
+Sources: Shopify, "Deliver webhooks through HTTPS" (signature), and "Order", "Refund", "Checkout", "Customer" of the
+Admin REST API (payloads).
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-from mailtailor.errors import Unauthorized
-from mailtailor.events.event import Event, Identity
-from mailtailor.events.sources.webhook import Delivery
-from mailtailor.events.untrusted import BadField, clean, mapping, number, parse, text, time, without_addresses
+from mailtailor.events.event import Event
+from mailtailor.events.sources.signatures import check_hmac
+from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, WebhookSource
+from mailtailor.events.untrusted import BadField, mapping, number, parse, text, time
 from mailtailor.events.vocabulary import MAX_PRODUCTS
-from mailtailor.profiles.identity import IdentityKind, Pseudonymizer, is_email_key
+from mailtailor.instant import Instant
 
-SOURCE: Final = "shopify"
+NAME: Final = "shopify"
 MAX_TEXT: Final = 256
 
 
-def receive(delivery: Delivery, *, secrets: Sequence[str], pseudonymizer: Pseudonymizer) -> list[Event]:
-    """Return the events of a delivery: none for a topic that does not count, or an order of nobody we can name.
+def _verify(delivery: Delivery, secrets: Sequence[str], _outside: Outside) -> None:
+    check_hmac([delivery.headers.get("x-shopify-hmac-sha256", "")], delivery.body, secrets)
 
-    Raises
-    ------
-    Unauthorized
-        If the signature is missing or wrong.
-    BadInput
-        If the signed body cannot be used.
-    """
-    _verify(delivery, secrets)
+
+def _items(delivery: Delivery) -> Iterable[Item]:
+    topic = delivery.headers.get("x-shopify-topic", "")
     payload = parse(delivery.body)
-    if delivery.headers.get("x-shopify-topic") != "orders/create":
-        return []
-    order = mapping(clean(payload), "")
-    identities = tuple(_identities(order, pseudonymizer))
-    return [_order(order, identities, delivery)] if identities else []
+    return [{"topic": topic, "payload": payload}] if topic in TOPICS else []
 
 
-def _verify(delivery: Delivery, secrets: Sequence[str]) -> None:
-    given = delivery.headers.get("x-shopify-hmac-sha256", "").encode("utf-8", "replace")
-    expected = [base64.b64encode(hmac.digest(secret.encode(), delivery.body, "sha256")) for secret in secrets]
-    if not any(hmac.compare_digest(given, signature) for signature in expected):
-        raise Unauthorized("The signature of the webhook is missing or wrong.", "Check the source's client secret.")
+def _normalize(item: Item, given: Normalizing) -> list[Event]:
+    return TOPICS[item["topic"]](mapping(item["payload"], ""), given)
 
 
-def _order(order: Mapping[str, Any], identities: tuple[Identity, ...], delivery: Delivery) -> Event:
-    order_id = text(order.get("id"), "id", limit=64)
-    if order_id is None:
-        raise BadField("id", "is missing")
-    occurred_at = time(order.get("created_at"), "created_at")
-    if occurred_at is None:
-        raise BadField("created_at", "is missing")
-    properties = {
+def _order_completed(order: Mapping[str, Any], given: Normalizing) -> list[Event]:
+    order_id = _id(order)
+    return given.event(
+        "order_completed",
+        event_id=f"order:{order_id}",
+        at=_time(order, "created_at"),
+        person=_buyer(order),
+        properties=_sale(order, order_id),
+    )
+
+
+def _order_cancelled(order: Mapping[str, Any], given: Normalizing) -> list[Event]:
+    order_id = _id(order)
+    return given.event(
+        "order_cancelled",
+        event_id=f"order:{order_id}:cancelled",
+        at=_time(order, "cancelled_at"),
+        person=_buyer(order),
+        properties=_sale(order, order_id),
+    )
+
+
+def _checkout_started(checkout: Mapping[str, Any], given: Normalizing) -> list[Event]:
+    token = text(checkout.get("token"), "token", limit=64) or _id(checkout)
+    return given.event(
+        "checkout_started",
+        event_id=f"checkout:{token}",
+        at=_time(checkout, "created_at"),
+        person=_buyer(checkout),
+        properties=_sale(checkout, None) | {"checkout_id": token},
+    )
+
+
+def _identified(customer: Mapping[str, Any], given: Normalizing) -> list[Event]:
+    customer_id, changed = _id(customer), _time(customer, "updated_at")
+    address = mapping(customer.get("default_address"), "default_address")
+    return given.event(
+        "identified",
+        event_id=f"customer:{customer_id}:{changed}",
+        at=changed,
+        person=_person(customer_id, text(customer.get("email"), "email", limit=MAX_TEXT)),
+        attributes={
+            "first_name": text(customer.get("first_name"), "first_name", limit=MAX_TEXT),
+            "city": text(address.get("city"), "default_address.city", limit=MAX_TEXT),
+            "region": text(address.get("province_code"), "default_address.province_code", limit=MAX_TEXT),
+            "country": text(address.get("country_code"), "default_address.country_code", limit=MAX_TEXT),
+            "postal_code": text(address.get("zip"), "default_address.zip", limit=MAX_TEXT),
+        },
+    )
+
+
+def _sale(order: Mapping[str, Any], order_id: str | None) -> dict[str, Any]:
+    return {
         "order_id": order_id,
         "total": number(order.get("total_price"), "total_price"),
         "currency": text(order.get("currency"), "currency", limit=8),
         "products": _products(order),
     }
-    return Event(
-        id=f"{SOURCE}:order:{order_id}",
-        type="order_completed",
-        source=SOURCE,
-        identities=identities,
-        occurred_at=max(0, occurred_at),
-        received_at=delivery.received_at,
-        properties={name: value for name, value in without_addresses(properties).items() if value is not None},
-    )
 
 
-def _identities(order: Mapping[str, Any], pseudonymizer: Pseudonymizer) -> Iterable[Identity]:
+def _id(payload: Mapping[str, Any]) -> str:
+    found = text(payload.get("id"), "id", limit=64)
+    if found is None:
+        raise BadField("id", "is missing")
+    return found
+
+
+def _time(payload: Mapping[str, Any], name: str) -> Instant:
+    found = time(payload.get(name), name)
+    if found is None:
+        raise BadField(name, "is missing")
+    return found
+
+
+def _buyer(order: Mapping[str, Any]) -> Person:
     customer = mapping(order.get("customer"), "customer")
-    customer_id = text(customer.get("id"), "customer.id", limit=64)
-    if customer_id is not None:
-        yield _identity(IdentityKind.USER_ID, f"{SOURCE}:{customer_id}", pseudonymizer)
     addresses = (text(place.get("email"), "email", limit=MAX_TEXT) for place in (order, customer))
-    address = next((address for address in addresses if address and is_email_key(address)), None)
-    if address is not None:
-        yield _identity(IdentityKind.EMAIL, address, pseudonymizer)
+    customer_id = text(customer.get("id"), "customer.id", limit=64)
+    return _person(customer_id, next((address for address in addresses if address), None))
 
 
-def _identity(kind: IdentityKind, key: str, pseudonymizer: Pseudonymizer) -> Identity:
-    return Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key))
+def _person(customer_id: str | None, email: str | None) -> Person:
+    return Person(user_id=f"{NAME}:{customer_id}" if customer_id else None, email=email)
 
 
 def _products(order: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -108,3 +142,15 @@ def _product(item: Mapping[str, Any], field: str) -> dict[str, Any]:
         "price": number(item.get("price"), f"{field}.price"),
     }
     return {name: value for name, value in product.items() if value is not None}
+
+
+TOPICS: Final[Mapping[str, Callable[[Mapping[str, Any], Normalizing], list[Event]]]] = MappingProxyType(
+    {
+        "orders/create": _order_completed,
+        "orders/cancelled": _order_cancelled,
+        "checkouts/create": _checkout_started,
+        "customers/create": _identified,
+        "customers/update": _identified,
+    }
+)
+WEBHOOK: Final = WebhookSource(name=NAME, verify=_verify, items=_items, normalize=_normalize)
