@@ -51,7 +51,7 @@ OPEN_TIME_IMAGE: Final = Job(
 )
 
 TRACK_API: Final = Job(name="track_api", timeout=10)
-# The largest delivery, a thousand events, must be signed for and queued well within the strictest sender's four seconds.
+# A whole processor: the largest delivery must be queued well within the four seconds that the strictest sender waits.
 WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10, memory=1769, layers=(*LIBRARY, "webhooks"))
 
 EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, memory=1024, layers=_WITH_DEFINITIONS)

@@ -120,8 +120,8 @@ def process(
         if events:
             batch[record["messageId"]] = events
     outcome = given.processor.events(batch, out_of_time=out_of_time)
-    for message_id, error in outcome.failed.items():
-        failures.add(message_id, error)
+    for message_id, reason in outcome.failed.items():
+        failures.add(message_id, reason)
     count("EventsAccepted", outcome.accepted)
     count("EventsCorrected", outcome.corrected)
     count("EventsWithoutConsent", outcome.refused)

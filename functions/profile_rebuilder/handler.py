@@ -21,7 +21,7 @@ from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.events import archive
-from mailtailor.events.envelope import message
+from mailtailor.events.envelope import nowhere, pack
 from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
 from mailtailor.profiles.rebuild import Rebuilder
@@ -63,8 +63,7 @@ def connect() -> Dependencies:
     archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
 
     def send(events: Iterable[Event]) -> None:
-        # Corrections: few and small.
-        archive_queue.send_all(message(event.model_dump_json(exclude_defaults=True)) for event in events)
+        archive_queue.send_all(pack((event.model_dump_json(exclude_defaults=True) for event in events), nowhere))
 
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     rebuilder = Rebuilder(

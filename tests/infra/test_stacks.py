@@ -374,6 +374,7 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "POST /v1/{call}",
         "OPTIONS /v1/{call}",
         "POST /webhooks/{source}",
+        "GET /webhooks/{source}",
         "GET /content/{block}",
         "HEAD /content/{block}",
         "GET /image/{proxy+}",
@@ -441,7 +442,16 @@ def test_what_anybody_can_send_without_a_signed_token_is_throttled(everything: T
     limits = stage.properties["RouteSettings"]
     routes = {route.properties["RouteKey"] for route in everything.of_type("AWS::ApiGatewayV2::Route")}
     managed = {route for route in routes if route.partition(" ")[2].startswith("/admin")}
-    assert limits.keys() == {"POST /v1/{call}", "OPTIONS /v1/{call}", "POST /webhooks/{source}"} | managed
+    assert (
+        limits.keys()
+        == {
+            "POST /v1/{call}",
+            "OPTIONS /v1/{call}",
+            "POST /webhooks/{source}",
+            "GET /webhooks/{source}",
+        }
+        | managed
+    )
     assert all(limits[route]["ThrottlingRateLimit"] <= 50 for route in managed)
     for limit in limits.values():
         assert 0 < limit["ThrottlingRateLimit"] <= 1_000

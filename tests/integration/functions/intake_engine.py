@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from moto import mock_aws
 
 from mailtailor.aws import clients
-from mailtailor.aws.intake import Intake
 from mailtailor.aws.event_queue import EventQueue, LargeEvents
+from mailtailor.aws.intake import Intake
 from mailtailor.aws.parked_items import ParkedItems
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.secrets import Secret
@@ -52,7 +52,7 @@ class Engine:
 
     def parked(self) -> list[Parked]:
         """Return everything that could not be used."""
-        return [self.intake.parked.read(key) for key in self.intake.parked.keys()]
+        return [self.intake.parked.read(key) for key in self.intake.parked.listed()]
 
     def set_keys(self, **keys: str) -> None:
         """Rotate the ingest secret."""

@@ -77,6 +77,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Archived]
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PROFILES_TABLE": "profiles",
         "ARCHIVE_BUCKET": "archive",
+        "INTAKE_BUCKET": "intake",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(definitions, "segments", lambda: (CLICKERS,))

@@ -16,7 +16,10 @@ from functions.event_processor import handler as event_processor
 from functions.segment_clock import handler as segment_clock
 from functions.wake_processor import handler as wake_processor
 from mailtailor.aws import definitions
+from mailtailor.aws.event_queue import EventQueue, LargeEvents
 from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.queues import Queue
+from mailtailor.events.event import Event
 from mailtailor.instant import DAY, MINUTE
 from mailtailor.profiles.sweep import sweep
 from mailtailor.segments.engine import Engine
@@ -26,6 +29,7 @@ from tests.integration.dynamodb import create_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 ANNA = "A" * 22
@@ -48,6 +52,8 @@ class Cloud:
     def __init__(self) -> None:
         self.sqs: SQSClient = boto3.client("sqs")
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        self.s3: S3Client = boto3.client("s3")
+        self.s3.create_bucket(Bucket="intake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         create_tables(self.dynamodb, profiles="profiles", keyed=("clock",))
         self.queues = {
             name: self.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -60,7 +66,7 @@ class Cloud:
         for body in bodies:
             self.sqs.send_message(QueueUrl=self.queues[queue], MessageBody=body)
         received: list[Any] = []
-        while len(received) < len(bodies):
+        while len(received) < max(1, len(bodies)):
             received += self.sqs.receive_message(QueueUrl=self.queues[queue], MaxNumberOfMessages=10)["Messages"]
         records = [
             {
@@ -96,6 +102,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         "POWERTOOLS_METRICS_NAMESPACE": "Mailtailor",
         "POWERTOOLS_SERVICE_NAME": "test",
         "PROFILES_TABLE": "profiles",
+        "INTAKE_BUCKET": "intake",
         "CLOCK_TABLE": "clock",
     }.items():
         monkeypatch.setenv(name, value)
@@ -137,6 +144,44 @@ def test_events_change_membership_and_reach_the_archive(cloud: Cloud) -> None:
     (archived,) = cloud.messages("archive")
     assert [one["type"] for one in archived["events"]] == ["consent_changed", "order_completed"]
     assert {one["profile_id"] for one in archived["events"]} == {ANNA}
+
+
+def test_an_event_larger_than_a_message_is_applied_and_reaches_the_archive_by_its_place(cloud: Cloud) -> None:
+    # given
+    large = Event.model_validate(event("order_completed", properties={"note": "x" * 1_000_000}))
+    queue = EventQueue(Queue(client=cloud.sqs, url=cloud.queues["events"]), LargeEvents(cloud.s3, "intake"))
+    event_processor.handler(cloud.deliver(body(consented())), CONTEXT)
+    cloud.messages("archive")
+    queue.send([large])
+    # when
+    answer = event_processor.handler(cloud.deliver(), CONTEXT)
+    # then
+    assert answer == {"batchItemFailures": []}
+    assert cloud.members() == {"recent_purchasers"}
+    (archived,) = cloud.messages("archive")
+    assert json.loads(LargeEvents(cloud.s3, "intake").fetch(archived["stored"]))["id"] == large.id
+
+
+def test_a_large_event_that_cannot_be_fetched_comes_again_alone(cloud: Cloud) -> None:
+    # given
+    gone = json.dumps({"v": 1, "stored": "large/gone.json"})
+    batch = cloud.deliver(gone, body(consented(), event("order_completed")))
+    # when
+    answer = event_processor.handler(batch, CONTEXT)
+    # then
+    [failed] = answer["batchItemFailures"]
+    assert failed["itemIdentifier"] in {one["messageId"] for one in batch["Records"] if one["body"] == gone}
+    assert cloud.members() == {"recent_purchasers"}
+
+
+def test_a_message_that_names_a_place_beside_the_large_events_is_poison(cloud: Cloud) -> None:
+    # given
+    cloud.s3.put_object(Bucket="intake", Key="parked/one.json", Body=b"{}")
+    batch = cloud.deliver(json.dumps({"v": 1, "stored": "parked/one.json"}))
+    # when
+    answer = event_processor.handler(batch, CONTEXT)
+    # then
+    assert len(answer["batchItemFailures"]) == 1
 
 
 def test_a_poison_message_is_reported_alone_and_says_which_field_is_wrong(

@@ -39,7 +39,7 @@ def test_every_source_has_a_sender_in_the_tests_and_a_module() -> None:
 
 @pytest.mark.parametrize("name", ["", "nosuch", "Shopify", "webhook", "segment", "../shopify"])
 def test_no_other_name_is_a_source(name: str) -> None:
-    with pytest.raises(NotFound, match="Known: .*shopify"):
+    with pytest.raises(NotFound, match="Known: "):
         webhook_source(name)
 
 
@@ -124,8 +124,7 @@ def test_whatever_is_signed_is_events_or_a_sentence(sender: Sender, payload: Any
         # when
         try:
             received = take(sender.delivery(sample, body=body), sender.name, servers=Servers(sender.servers))
-        except MailtailorError as error:
-            assert error.message
+        except MailtailorError:
             continue
         # then
         assert isinstance(received, Received | Reply)

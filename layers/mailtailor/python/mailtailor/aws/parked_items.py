@@ -31,7 +31,7 @@ class ParkedItems:
             Bucket=self.bucket, Key=parked.key, Body=parked.to_json().encode(), ContentType="application/json"
         )
 
-    def keys(self, source: str = "") -> Iterator[str]:
+    def listed(self, source: str = "") -> Iterator[str]:
         """Yield the keys of all, or of one source's, in order of the day."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=PREFIX)
         for page in pages:

@@ -50,7 +50,7 @@ class Parked:
 
     @property
     def key(self) -> str:
-        """The object's key: by day and source, and by content, so that a delivery that comes again overwrites itself."""
+        """The object's key: by day, source and content, so that a delivery that comes again overwrites itself."""
         day = to_datetime(self.received_at).date().isoformat()
         content = json.dumps([parked.item for parked in self.items], sort_keys=True).encode()
         return f"{PREFIX}{day}/{self.source}/{hashlib.sha256(content).hexdigest()[:32]}.json"

@@ -76,7 +76,8 @@ def check_time(said: str, now: Instant, *, unit: int, tolerance: int = TOLERANCE
 
 def check_secret(given: str, secrets: Sequence[str]) -> None:
     """Refuse unless `given`, a password or key sent along, is one of the secrets."""
-    if not given or not any([same(given, secret) for secret in secrets]):
+    matches = [same(given, secret) for secret in secrets]
+    if not given or not any(matches):
         raise refused()
 
 

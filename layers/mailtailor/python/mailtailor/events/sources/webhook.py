@@ -198,20 +198,11 @@ def _present(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in without_addresses(dict(values or {})).items() if value is not None}
 
 
-class Verify(Protocol):
-    """Refuses a delivery that is not signed as the source does, or too old."""
-
-    def __call__(self, delivery: Delivery, secrets: Sequence[str], outside: Outside) -> None:
-        """Return if the delivery is good for any of the secrets; raise `Unauthorized` if not."""
-        ...
-
-
-class Handshake(Protocol):
-    """Answers what a sender asks before it sends events, such as whether the address is ours."""
-
-    def __call__(self, delivery: Delivery, secrets: Sequence[str], outside: Outside) -> Reply | None:
-        """Return the answer; None if the delivery is an ordinary one, not verified yet."""
-        ...
+Verify = Callable[[Delivery, Sequence[str], Outside], None]
+"""Returns if a delivery is good for any of the secrets; raises `Unauthorized` if it is not signed so, or too old."""
+Handshake = Callable[[Delivery, Sequence[str], Outside], Reply | None]
+"""Answers what a sender asks before it sends events, such as whether the address is ours; verifies by itself what it
+must. None if the delivery is an ordinary one, not verified yet."""
 
 
 def _no_handshake(_delivery: Delivery, _secrets: Sequence[str], _outside: Outside) -> Reply | None:
