@@ -76,7 +76,8 @@ def _identified(customer: Mapping[str, Any], given: Normalizing) -> list[Event]:
     address = mapping(customer.get("default_address"), "default_address")
     return given.event(
         "identified",
-        event_id=f"customer:{customer_id}:{changed}",
+        # The shop's key of a person is for their pseudonym alone.
+        event_id=f"customer:{given.derived_id(customer_id, changed)}",
         at=changed,
         person=_person(customer_id, text(customer.get("email"), "email", limit=MAX_TEXT)),
         attributes={
