@@ -19,6 +19,7 @@ from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outsi
 from mailtailor.events.untrusted import BadField, mapping, number, parse, text, time
 from mailtailor.events.vocabulary import MAX_PRODUCTS
 from mailtailor.instant import Instant
+from mailtailor.profiles.identity import is_email_key
 
 NAME: Final = "shopify"
 MAX_TEXT: Final = 256
@@ -117,7 +118,7 @@ def _buyer(order: Mapping[str, Any]) -> Person:
     customer = mapping(order.get("customer"), "customer")
     addresses = (text(place.get("email"), "email", limit=MAX_TEXT) for place in (order, customer))
     customer_id = text(customer.get("id"), "customer.id", limit=64)
-    return _person(customer_id, next((address for address in addresses if address), None))
+    return _person(customer_id, next((address for address in addresses if address and is_email_key(address)), None))
 
 
 def _person(customer_id: str | None, email: str | None) -> Person:
