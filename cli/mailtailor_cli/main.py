@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, campaigns, tokens
+from mailtailor_cli import admin, campaigns, events, tokens
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.up import up
 
@@ -28,6 +28,7 @@ app.command()(instrument)
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(admin.app, name="admin")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(events.app, name="events")
 
 
 @app.callback()
