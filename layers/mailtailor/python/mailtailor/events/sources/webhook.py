@@ -93,17 +93,13 @@ class Person:
 
     def identities(self, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
         """Return the pseudonyms, strongest first."""
-        email = (self.email or "").strip()
+        email = _key(self.email)
         keys = {
-            IdentityKind.USER_ID: (self.user_id or "").strip(),
+            IdentityKind.USER_ID: _key(self.user_id),
             IdentityKind.EMAIL: email if is_email_key(email) else "",
-            IdentityKind.ANONYMOUS_ID: (self.anonymous_id or "").strip(),
+            IdentityKind.ANONYMOUS_ID: _key(self.anonymous_id),
         }
-        return tuple(
-            Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key[:MAX_IDENTITY]))
-            for kind, key in keys.items()
-            if key
-        )
+        return tuple(Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +157,8 @@ class Normalizing:
         identities = person.identities(self.pseudonymizer)
         if not identities:
             return []
+        # Only what is kept is cleaned: most of what senders tell is left behind.
+        kept = clean({"properties": properties, "attributes": attributes, "context": context})
         try:
             event = Event(
                 id=self._id(event_id),
@@ -169,9 +167,9 @@ class Normalizing:
                 identities=identities,
                 occurred_at=self.received_at if at is None else max(0, at),
                 received_at=self.received_at,
-                properties=commerce(_present(properties)),
-                attributes=_present(attributes),
-                context=_present(context),
+                properties=commerce(_present(kept["properties"])),
+                attributes=_present(kept["attributes"]),
+                context=_present(kept["context"]),
                 consent=dict(consent or {}),
             )
         except ValidationError as error:
@@ -188,10 +186,14 @@ class Normalizing:
 
     def _id(self, event_id: str) -> str:
         # An id with an address in it would carry that into every store.
-        told = f"{self.source}:{event_id}"
+        told: str = clean(f"{self.source}:{event_id}")
         if len(told) > MAX_EVENT_ID or without_addresses(told) != told:
             return f"{self.source}:{self.derived_id(event_id)}"
         return told
+
+
+def _key(given: str | None) -> str:
+    return str(clean(given.strip()[:MAX_IDENTITY])) if given else ""
 
 
 def _present(values: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -222,7 +224,7 @@ class WebhookSource:
     items
         Parts a verified delivery's body; raises `BadInput` if it cannot be read.
     normalize
-        Returns the events of a clean item, none for one that does not count; raises `BadInput` if it cannot be used.
+        Returns the events of an item, none for one that does not count; raises `BadInput` if it cannot be used.
     handshake
         Answers what is not a delivery; verifies by itself what it must.
     reply
@@ -286,7 +288,7 @@ def normalized(source: WebhookSource, item: Item, normalizing: Normalizing) -> l
         If it cannot be used, whatever the reason: a sender's surprise must not cost its other items.
     """
     try:
-        return source.normalize(clean(item), normalizing)
+        return source.normalize(item, normalizing)
     except BadInput:
         raise
     except Exception as error:
