@@ -17,7 +17,15 @@ from constructs import Construct
 
 from infra.constructs.api import PublicApi
 from infra.constructs.function import JobFunction
-from infra.jobs import CLICK_REDIRECT, DYNAMIC_CONTENT, EVENT_PROCESSOR, HOT, OPEN_PIXEL, OPEN_TIME_IMAGE
+from infra.jobs import (
+    CLICK_REDIRECT,
+    DYNAMIC_CONTENT,
+    EVENT_PROCESSOR,
+    HOT,
+    OPEN_PIXEL,
+    OPEN_TIME_IMAGE,
+    WEBHOOK_INGEST,
+)
 
 LOSSES: Final = {
     OPEN_PIXEL: ("EventsNotQueued", "OpensFailed"),
@@ -25,8 +33,10 @@ LOSSES: Final = {
     DYNAMIC_CONTENT: ("ContentFailed",),
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped",),
+    WEBHOOK_INGEST: ("EventsRejected",),
 }
-"""What these functions count instead of failing: a recipient always gets an answer, and a profile stays writable."""
+"""What these functions count instead of failing: a recipient always gets an answer, a profile stays writable, and a
+sender is not asked again for what it cannot mend (`mailtailor events parked` shows it)."""
 
 _MINUTE: Final = Duration.minutes(1)
 
