@@ -11,7 +11,7 @@ from mailtailor.events.sources.webhook import Delivery
 from mailtailor.instant import Instant
 from tests.senders import Sample, Sender
 
-SECRET = "the client secret of the tests"
+SECRET = "shpss_the-client-secret-of-the-tests"
 
 
 def signature(body: bytes, secret: str = SECRET) -> str:

@@ -35,6 +35,8 @@ JSON = st.recursive(
 def test_every_source_has_a_sender_in_the_tests_and_a_module() -> None:
     assert [webhook_source(name).name for name in NAMES] == list(NAMES)
     assert [sender.name for sender in SENDERS] == list(NAMES)
+    # Blanks part the entries of the ingest secret.
+    assert not [sender.name for sender in SENDERS if any(" " in secret for secret in sender.secrets)]
 
 
 @pytest.mark.parametrize("name", ["", "nosuch", "Shopify", "webhook", "segment", "../shopify"])
