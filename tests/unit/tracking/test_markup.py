@@ -73,6 +73,10 @@ fragments = st.sampled_from(
         "<!--",
         "-->",
         "<p>",
+        "<td",
+        "</td>",
+        "<v:rect",
+        "<",
         "</a>",
         "&amp;",
         "&reg",
@@ -98,3 +102,16 @@ def test_an_attribute_stands_where_it_says() -> None:
         "id": "'two'",
         "data-x": "three",
     }
+
+
+def test_tags_that_are_only_layout_are_passed_over() -> None:
+    # given
+    html = "<body><td><abbr><v:rect><o:p></td><area><IMG></Body><link><article></a></article></areas></v:rect>"
+    # when
+    names = [tag.name for tag in markup.read(html).tags]
+    # then
+    assert names == ["v:rect", "o:p", "area", "img", "/body", "/a", "/v:rect"]
+
+
+def test_of_what_stands_between_tags_the_words_are_left() -> None:
+    assert markup.text("<td\nclass='>'>a < b</td>c<b>d</b><i cla").split() == ["a", "<", "b", "c", "d"]

@@ -59,6 +59,7 @@ _OFFICE: Final = ("v:", "o:", "w:")
 _HOST: Final = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _ESCAPES: Final = {ord("&"): "&amp;", ord('"'): "&quot;", ord("'"): "&#39;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _TAGS_READ: Final = 20
+_MARKUP_READ: Final = 4_000
 _WORDS_READ: Final = 300
 
 
@@ -179,7 +180,7 @@ class _Mail:
         words: list[str] = []
         at = link.end
         for tag in self.markup.tags[index + 1 : index + 1 + _TAGS_READ]:
-            words.append(self.hidden[at : min(tag.start, at + _WORDS_READ)])
+            words.append(markup.text(self.hidden[at : min(tag.start, at + _MARKUP_READ)])[:_WORDS_READ])
             if tag.name in _LINKING or tag.name == f"/{link.name}":
                 break
             if tag.name == "img":

@@ -34,10 +34,19 @@ _TAG: Final = (
     r"(?P<end>/?)(?P<tag>[A-Za-z][^\t\n\f\r />\x00]*+)"
     rf"(?P<attributes>(?:{_ATTRIBUTES})*+)[\t\n\f\r /\x00]*+(?P<closed>>|\Z)"
 )
+# What is only layout is passed over within one match, for a mail has a thousand such tags and a hundred that matter.
+# A name with a colon is Office's, and may link.
+_LAYOUT: Final = (
+    r"<(?:/(?!(?:a|area|body)[\t\n\f\r />\x00])|"
+    r"(?!(?:a|area|img|script|style|textarea|title|xmp|iframe|noembed|noframes)[\t\n\f\r />\x00]))"
+    rf"[A-Za-z][^\t\n\f\r />\x00:]*+(?=[\t\n\f\r />\x00])(?:{_ATTRIBUTES})*+[\t\n\f\r /\x00]*+>"
+)
+_LAYOUT_PATTERN: Final = re.compile(rf"{_LAYOUT}|<[^>]*+\Z", re.IGNORECASE)
+_PASSED_OVER: Final = rf"(?:[^<]++|(?i:{_LAYOUT})|<(?![A-Za-z/!?]))*+"
 _COMMENT: Final = r"!--(?:-?>|.*?(?:--!?>|\Z))"
 _OTHER: Final = r"(?:[!?]|/(?![A-Za-z]))[^>]*+>?"
-_CONSTRUCTS: Final = re.compile(f"<(?:{_TAG}|{_COMMENT}|{_OTHER})", re.DOTALL)
-_COMMENTED_CONSTRUCTS: Final = re.compile(f"<(?:{_TAG}|{_OTHER})", re.DOTALL)
+_CONSTRUCTS: Final = re.compile(f"{_PASSED_OVER}(?P<construct><(?:{_TAG}|{_COMMENT}|{_OTHER}))", re.DOTALL)
+_COMMENTED_CONSTRUCTS: Final = re.compile(f"{_PASSED_OVER}(?P<construct><(?:{_TAG}|{_OTHER}))", re.DOTALL)
 _CONDITION: Final = re.compile(r"<!--\[if[^\]]*+\]>", re.IGNORECASE)
 _RAW_TEXT: Final = {
     tag: re.compile(rf"</{tag}(?=[\t\n\f\r />])", re.IGNORECASE)
@@ -59,7 +68,7 @@ class Attribute:
 
 
 class Tag(NamedTuple):
-    """A tag of a mail; a tuple, for a mail has a thousand of them.
+    """A tag of a mail; a tuple, for a mail has hundreds of them.
 
     Attributes
     ----------
@@ -83,14 +92,17 @@ class Tag(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """The complete tags of a mail in their order, and where a comment, tag or script begins that never ends."""
+    """The tags of a mail that are not only layout, and where a comment, tag or script begins that never ends."""
 
     tags: tuple[Tag, ...]
     end: int
 
 
 def read(html: str) -> Markup:
-    """Return every complete tag of `html` that a browser would see, or Outlook in a conditional comment."""
+    """Return each complete tag of `html` that may link, show an image or end the body: those that a browser would see.
+
+    Those that Outlook sees in a conditional comment are among them, and whatever has a colon in its name.
+    """
     found: list[Tag] = []
     end = _read(html, 0, len(html), found, commented=False)
     return Markup(tuple(found), end)
@@ -99,8 +111,8 @@ def read(html: str) -> Markup:
 def _read(html: str, position: int, end: int, found: list[Tag], *, commented: bool) -> int:
     """Append the tags between two offsets to `found`; return where something unclosed begins, `end` if nothing."""
     constructs = _COMMENTED_CONSTRUCTS if commented else _CONSTRUCTS
-    while construct := constructs.search(html, position, end):
-        start, position = construct.span()
+    while construct := constructs.match(html, position, end):
+        start, position = construct.span("construct")
         slash, name, closed = construct.group("end", "tag", "closed")
         if name is None:
             # Inside a comment nothing begins another one, so this goes no deeper.
@@ -125,6 +137,11 @@ def _is_closed(html: str, start: int, end: int, *, comment: bool) -> bool:
     if comment and html.startswith("<!--", start):
         return html.endswith(("-->", "--!>"), start, end)
     return html[end - 1] == ">"
+
+
+def text(html: str) -> str:
+    """Return what stands between two tags that were read, without the tags that are only layout."""
+    return _LAYOUT_PATTERN.sub(" ", html)
 
 
 def attributes(html: str, tag: Tag) -> dict[str, Attribute]:
