@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mailtailor.aws.secrets import Secret
@@ -22,6 +22,7 @@ class TokenKeys:
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
+        self._known: tuple[Mapping[str, str], Keyring] | None = None
 
     def read(self, reader: Callable[[Keyring], T]) -> T:
         """Return `reader(keyring)`; a key that we lack is looked up once more, for it may be newer than our copy.
@@ -32,6 +33,12 @@ class TokenKeys:
             As `reader` does.
         """
         try:
-            return reader(Keyring.from_secret(self._secret.value()))
+            return reader(self._keyring(self._secret.value()))
         except UnknownKey:
-            return reader(Keyring.from_secret(self._secret.fresh()))
+            return reader(self._keyring(self._secret.fresh()))
+
+    def _keyring(self, secret: Mapping[str, str]) -> Keyring:
+        # Checking all keys anew takes as long as reading a token; the secret stays the same object until it is read.
+        if self._known is None or self._known[0] is not secret:
+            self._known = (secret, Keyring.from_secret(secret))
+        return self._known[1]
