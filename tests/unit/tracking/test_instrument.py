@@ -61,6 +61,7 @@ def test_a_link_leads_through_us_to_where_it_led() -> None:
         ("'https://s.example/?q=&quot;a&#39;'", "https://s.example/?q=\"a'"),
         ("https://s.example/a", "https://s.example/a"),
         ('" https://s.example/\n  a b "', "https://s.example/%20%20a%20b"),
+        ('"ht\ntps:\r\n//s.exa\tmple/a"', "https://s.example/a"),
         ('"HTTPS://S.example/größe?a=1&a=2#übersicht"', "HTTPS://S.example/größe?a=1&a=2#übersicht"),
         ('"https://müller.example"', "https://müller.example"),
     ],
@@ -97,6 +98,7 @@ def test_a_product_that_only_the_esp_knows_is_not_signed() -> None:
         ('href="https://s.example/unsubscribe?u=1"', "unsubscribe or preference link"),
         ('href="https://s.example/email-preferences"', "unsubscribe or preference link"),
         ('href="https://s.example/opt-out"', "unsubscribe or preference link"),
+        ('href="https://s.example/unsub\r\nscribe"', "unsubscribe or preference link"),
         ('href="https://click.example/c/a/b"', "tracked already"),
         ('href="{{ url }}"', "the whole address is a merge tag"),
         ('href="%%=RedirectTo(@url)=%%"', "the whole address is a merge tag"),
@@ -289,6 +291,15 @@ def test_the_text_after_a_link_is_not_its_own() -> None:
 def test_a_link_of_ours_on_another_host_is_tracked_already() -> None:
     # given
     html = instrumented('<a href="https://s.example/">x</a>').html.replace(CLICK, "https://old.example")
+    # when
+    result = instrumented(html)
+    # then
+    assert [link.reason for link in result.links] == ["tracked already"]
+
+
+def test_a_link_of_ours_that_an_editor_has_broken_into_lines_is_tracked_already() -> None:
+    # given
+    html = instrumented('<a href="https://s.example/">x</a>').html.replace(f"{CLICK}/c/AQ", f"{CLICK}/\nc/A\r\nQ")
     # when
     result = instrumented(html)
     # then

@@ -28,7 +28,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MERGED_SCHEME: Final = re.compile(rf"[A-Za-z0-9+.-]*{MARK}")
 _UTM_NAME: Final = re.compile(r"utm_[a-z0-9_]{1,40}")
 _AROUND: Final = "".join(map(chr, range(1, 0x21)))
-_INSIDE: Final = {ord("\t"): None, ord("\n"): None, ord("\r"): None, ord(" "): "%20"}
+_DROPPED: Final = dict.fromkeys(map(ord, "\t\n\r"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,11 @@ class Address:
     tags: tuple[str, ...] = ()
 
     @property
+    def opened(self) -> str:
+        """Its text as a browser opens it, which drops blanks around an address and line breaks anywhere inside."""
+        return self.text.strip(_AROUND).translate(_DROPPED)
+
+    @property
     def written(self) -> str:
         """What the author wrote."""
         if not self.tags:
@@ -251,9 +256,10 @@ def with_instance(token: str, mailing: Mailing) -> str:
 
 def signed_link(address: Address, mailing: Mailing) -> LinkToken | None:
     """Return what a tracked link says that is of our keys, on whatever host; None if `address` is none."""
-    if f"/{CLICK}/" not in address.text:
+    opened = address.opened
+    if f"/{CLICK}/" not in opened:
         return None
-    path = address.text.strip(_AROUND).partition("?")[0]
+    path = opened.partition("?")[0]
     base = f"{mailing.click_url}/"
     path = path.removeprefix(mailing.click_url) if path.startswith(base) else _HOST.sub("", path, count=1)
     token = tracked_path(path, CLICK).subject.replace(MARK, "")
@@ -272,7 +278,7 @@ def long_addresses(number: int) -> str:
 
 def is_web(address: Address) -> bool:
     """Return whether `address` is one of http or https."""
-    return bool(_WEB.match(address.text.strip(_AROUND)))
+    return bool(_WEB.match(address.opened))
 
 
 def is_relative(href: str) -> bool:
@@ -281,7 +287,7 @@ def is_relative(href: str) -> bool:
 
 
 def _check_trackable(address: Address, place: Place, mailing: Mailing) -> None:
-    text = address.text.strip(_AROUND)
+    text = address.opened
     if place.off:
         raise _Untrackable("marked data-mailtailor=off")
     if text.startswith((f"{mailing.click_url}/c/", f"{mailing.open_url}/o/")) or signed_link(address, mailing):
@@ -294,14 +300,14 @@ def _check_trackable(address: Address, place: Place, mailing: Mailing) -> None:
         raise _Untrackable("a relative address" if is_relative(text) else "not a web address")
     if len(text) > MAX_TOKEN_CHARACTERS:
         raise _Untrackable(f"the address is {len(text):,} characters long")
-    if is_unsubscribing(address.written, place.words):
+    if is_unsubscribing(Address(text, address.tags).written, place.words):
         raise _Untrackable("unsubscribe or preference link")
 
 
 def _slotted(address: Address) -> tuple[str, list[Address]]:
     """Return the destination with a slot for each query value that holds merge tags, and those values."""
-    # A browser drops line breaks inside an address and encodes blanks; so the link leads where it did before.
-    text = address.text.strip(_AROUND).translate(_INSIDE)
+    # A browser encodes blanks inside an address; so the link leads where it did before.
+    text = address.opened.replace(" ", "%20")
     if MARK not in text:
         return text, []
     before, hash_sign, fragment = text.partition("#")
