@@ -28,6 +28,11 @@ def instrumented(text: str, **options: Any) -> InstrumentedText:
         ("[shop](", "https://s.example/", ") and more"),
         ("**", "HTTPS://S.example/a-b_", "**"),
         ('"', "https://müller.example", '"'),
+        ("Besuchen Sie \u201e", "https://s.example/a", "\u201c, bitte."),
+        ("\u201a", "https://s.example/a", "\u2018"),
+        ("\u00bb", "https://s.example/a", "\u00ab."),
+        ("\u2039", "https://s.example/a", "\u203a"),
+        ("`", "https://s.example/a", "`"),
         ("{% if x %}", "https://s.example/a", "{% endif %}"),
         ("a\tb\n\n", "http://s.example:8080/?a=[1]", "\n-- \n"),
     ],
@@ -60,6 +65,8 @@ def test_merge_tags_in_values_become_slots() -> None:
         ("https://user@s.example/", "user information"),
         (f"https://s.example/{'x' * 5000}", "characters long"),
         (f"{CLICK}/c/x/y", "tracked already"),
+        ("Tell a friend: mailto:?subject=Look&body=https://s.example/a", "not a web address"),
+        ("SMS:+441?body=https://s.example/a", "not a web address"),
     ],
 )
 def test_an_address_that_must_not_or_cannot_be_tracked_stays(text: str, reason: str) -> None:

@@ -9,8 +9,12 @@ from typing import Final
 from mailtailor.tracking.links import LONG_URL, Address, Link, Mailing, Place, long_addresses, track, with_values
 from mailtailor.tracking.merge_tags import balance, collapsed, masked, runs
 
-_URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])https?://[^\s<>\"]+", re.IGNORECASE)
-_PUNCTUATION: Final = frozenset(".,;:!?'*|\u2019\u201d\u00bb\u2026\u3001\u3002\uff0c\uff01\uff1f\uff1b\uff1a")
+# Addresses that begin a mail or a message are found too, so that those in its body stay.
+_URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])(?:https?://|(?:mailto|sms):)[^\s<>\"]+", re.IGNORECASE)
+# Which quotation mark ends a quotation depends on the language: German ends with the one that English begins with.
+_PUNCTUATION: Final = frozenset(
+    ".,;:!?'*|`\u2018\u2019\u201c\u201d\u00ab\u00bb\u2039\u203a\u2026\u3001\u3002\uff0c\uff01\uff1f\uff1b\uff1a"
+)
 _BRACKETS: Final = {")": "(", "]": "[", "}": "{", "\uff09": "\uff08", "\u300d": "\u300c", "\u3011": "\u3010"}
 _BEFORE: Final = 200
 """So many characters before an address are read for what it is."""
