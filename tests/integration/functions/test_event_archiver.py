@@ -12,9 +12,10 @@ from moto import mock_aws
 from functions.event_archiver import handler
 from functions.event_archiver.handler import Dependencies, store
 from mailtailor.aws.archive_bucket import ArchiveBucket
+from mailtailor.aws.event_queue import LargeEvents
 from mailtailor.aws.startup import prepared
 from mailtailor.events import archive, mail_counts
-from mailtailor.events.envelope import pack
+from mailtailor.events.envelope import MAX_INLINE_BYTES, nowhere, pack
 from mailtailor.events.event import Event
 from tests.integration.functions.intake_engine import Context
 
@@ -69,7 +70,9 @@ class Bench:
         self.folder = folder
         self.duckdb = duckdb
         self.s3 = boto3.client("s3", region_name="eu-central-1")
-        self.s3.create_bucket(Bucket="archive", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for name in ("archive", "intake"):
+            self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        self.large = LargeEvents(self.s3, "intake")
         self.flaky = FlakyS3(self.s3)
         self.queues = Queues()
 
@@ -78,6 +81,7 @@ class Bench:
             bucket=ArchiveBucket(client=self.flaky, bucket="archive"),  # type: ignore[arg-type]
             duckdb=self.duckdb,
             sqs=self.queues,  # type: ignore[arg-type]
+            fetch=self.large.fetch,
         )
         answer = store(records, given)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -134,7 +138,8 @@ def message(name: str, body: str) -> dict[str, Any]:
 def batch(count: int = 100, *, per_message: int = 10) -> list[dict[str, Any]]:
     return [
         message(
-            f"m{start}", "".join(pack(event(number).model_dump_json() for number in range(start, start + per_message)))
+            f"m{start}",
+            "".join(pack((event(number).model_dump_json() for number in range(start, start + per_message)), nowhere)),
         )
         for start in range(0, count, per_message)
     ]
@@ -218,7 +223,9 @@ def opened(number: int) -> Event:
 
 
 def opens(count: int = 40) -> list[dict[str, Any]]:
-    return [message(f"open-{number}", "".join(pack([opened(number).model_dump_json()]))) for number in range(count)]
+    return [
+        message(f"open-{number}", "".join(pack([opened(number).model_dump_json()], nowhere))) for number in range(count)
+    ]
 
 
 def counted_opens(bench: Bench) -> int:
@@ -286,8 +293,11 @@ def test_a_malformed_message_is_poison_and_everything_else_is_kept(bench: Bench)
         message("none", "not json"),
         message("deep", "[" * 100_000),
         message("mixed", f'{{"v":1,"events":[{good},{bad},{event(2).model_dump_json()}]}}'),
-        message("good", "".join(pack([event(3).model_dump_json()]))),
-        message("year 12000", "".join(pack([event(4).model_copy(update={"received_at": 1 << 48}).model_dump_json()]))),
+        message("good", "".join(pack([event(3).model_dump_json()], nowhere))),
+        message(
+            "year 12000",
+            f'{{"v":1,"events":[{event(4).model_copy(update={"received_at": 1 << 48}).model_dump_json()}]}}',
+        ),
     ]
 
     # when
@@ -299,6 +309,37 @@ def test_a_malformed_message_is_poison_and_everything_else_is_kept(bench: Bench)
     assert bench.ids() == [event(1).id, event(2).id, event(3).id]
 
 
+def test_an_event_larger_than_a_message_reaches_the_archive_by_its_place(bench: Bench) -> None:
+    # given
+    large = event(1).model_copy(update={"properties": {"note": "x" * (MAX_INLINE_BYTES + 1)}})
+    (pointing,) = pack([large.model_dump_json()], bench.large.store)
+    assert len(pointing) < 200
+
+    # when
+    failed = bench.run(message("large", pointing), *batch())
+
+    # then
+    assert failed == []
+    bench.download()
+    files = [str(file) for file in bench.folder.glob("events/*/*/*.parquet")]
+    assert large in archive.read(bench.duckdb, files, [large.profile_id or ""])
+
+
+def test_an_event_whose_place_cannot_be_read_now_comes_again_and_keeps_no_other_up(bench: Bench) -> None:
+    # given
+    missing = message("missing", '{"v":1,"stored":"large/none.json"}')
+    foreign = message("foreign", '{"v":1,"stored":"secrets/all.json"}')
+
+    # when
+    failed = bench.run(missing, foreign, *batch())
+
+    # then
+    assert sorted(failed) == ["foreign", "missing"]
+    assert bench.queues.pauses["foreign"] == 0
+    assert bench.queues.pauses["missing"] > 0
+    assert bench.ids() == ALL
+
+
 def test_an_empty_message_is_done(bench: Bench) -> None:
     assert bench.run(message("empty", '{"v":1,"events":[]}')) == []
     assert bench.stored() == []
@@ -307,6 +348,7 @@ def test_an_empty_message_is_done(bench: Bench) -> None:
 def test_the_function_composes_itself_from_its_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
     monkeypatch.setenv("ARCHIVE_BUCKET", "archive")
+    monkeypatch.setenv("INTAKE_BUCKET", "intake")
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
     # Lambda's user has no home to keep extensions in.
     monkeypatch.delenv("HOME", raising=False)
