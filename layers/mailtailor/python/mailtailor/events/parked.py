@@ -45,7 +45,7 @@ class Parked:
 
     def to_json(self) -> str:
         """Return the text that is stored."""
-        items = [{"item": dict(parked.item), "reason": parked.reason} for parked in self.items]
+        items = [{"item": parked.item, "reason": parked.reason} for parked in self.items]
         return json.dumps({"v": VERSION, "source": self.source, "received_at": self.received_at, "items": items})
 
     @property

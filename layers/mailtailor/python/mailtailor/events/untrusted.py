@@ -25,6 +25,8 @@ MAX_DEPTH: Final = 20
 REDACTED: Final = "[email]"
 
 _MAX_INTEGER: Final = 2**63
+_LAST_INSTANT: Final = 253_402_300_800_000
+"""The end of the year 9999, beyond which no calendar of ours goes."""
 _MAX_FLOAT: Final = 1e100
 """DynamoDB holds magnitudes from 1E-130 to 9.9E+125; nothing real is near."""
 _CONTROLS: Final = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 160)])
@@ -233,3 +235,19 @@ def time(value: Any, field: str) -> Instant | None:  # noqa: ANN401 - JSON from 
     except (TypeError, ValueError) as error:
         raise BadField(field, "must be a time in ISO 8601, as 2026-01-31T12:00:00Z") from error
     return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def epoch(value: Any, field: str, *, unit: int) -> Instant | None:  # noqa: ANN401 - JSON from outside is anything
+    """Return the instant of a time since 1970, a number or its decimal text; absent is None.
+
+    Parameters
+    ----------
+    unit
+        Milliseconds that one of it stands for: 1000 for seconds, 1 for milliseconds.
+    """
+    told = number(value, field)
+    if told is None:
+        return None
+    if not 0 <= told * unit < _LAST_INSTANT:
+        raise BadField(field, "is no time since 1970")
+    return int(told * unit)

@@ -22,6 +22,10 @@ BOUNCED: Final = "email_bounced"
 SPAM: Final = "email_marked_as_spam"
 UNSUBSCRIBED: Final = "unsubscribed"
 
+MAIL_TYPES: Final = frozenset({DELIVERED, OPENED, CLICKED, BOUNCED, SPAM, UNSUBSCRIBED})
+MAIL_KEY: Final = frozenset({"campaign", "campaign_id", "instance", "message_id"})
+"""Properties that are or become a message's key."""
+
 CAMPAIGN_FIELD: Final = "mailtailor_campaign"
 """The name under which senders of single mails pass the campaign on: custom argument, user variable, tag, metadata."""
 INSTANCE_FIELD: Final = "mailtailor_instance"

@@ -6,13 +6,16 @@ Public keys come from whoever owns the scheme (`Outside`), never from a host tha
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from contextlib import suppress
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from mailtailor.errors import Unauthorized
 from mailtailor.instant import MINUTE, Instant
+
+K = TypeVar("K")
 
 TOLERANCE: Final = 5 * MINUTE
 """How old or early a signed time may be; what Standard Webhooks, HubSpot and others prescribe."""
@@ -97,13 +100,13 @@ def check_bearer(authorization: str, secrets: Sequence[str]) -> None:
     check_secret(token.strip() if scheme.lower() == "bearer" else "", secrets)
 
 
-def check_rsa(given: str, signed: bytes, key: bytes, *, digest: str) -> None:
-    """Refuse unless `given`, in base64, is the RSA signature (PKCS #1 v1.5) of `signed`.
+def check_rsa(given: str, signed: bytes, keys: Iterable[bytes], *, digest: str) -> None:
+    """Refuse unless `given`, in base64, is the RSA signature (PKCS #1 v1.5) of `signed` by one of the keys.
 
     Parameters
     ----------
-    key
-        A public key or certificate in PEM.
+    keys
+        Public keys or certificates in PEM.
     digest
         `sha256`, or `sha1` where a sender knows nothing newer.
     """
@@ -113,38 +116,51 @@ def check_rsa(given: str, signed: bytes, key: bytes, *, digest: str) -> None:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA1, SHA256  # noqa: PLC0415
 
-    public = _public_key(key)
-    if not isinstance(public, RSAPublicKey):
-        raise refused()
-    try:
-        public.verify(_decoded(given), signed, PKCS1v15(), SHA1() if digest == "sha1" else SHA256())  # noqa: S303
-    except InvalidSignature as error:
-        raise refused() from error
+    algorithm = SHA1() if digest == "sha1" else SHA256()  # noqa: S303 - the sender's choice, not ours
+
+    def verify(key: bytes, signature: bytes) -> None:
+        public = _public_key(key)
+        if not isinstance(public, RSAPublicKey):
+            raise InvalidSignature("not an RSA key")
+        public.verify(signature, signed, PKCS1v15(), algorithm)
+
+    _check_any(verify, keys, given)
 
 
-def check_ecdsa(given: str, signed: bytes, key: str) -> None:
-    """Refuse unless `given`, in base64, is the ECDSA signature (P-256, SHA-256, DER) of `signed`.
+def check_ecdsa(given: str, signed: bytes, keys: Iterable[str]) -> None:
+    """Refuse unless `given`, in base64, is the ECDSA signature (P-256, SHA-256, DER) of `signed` by one of the keys.
 
     Parameters
     ----------
-    key
-        The public key as senders show it: DER in base64.
+    keys
+        Public keys as senders show them: DER in base64.
     """
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
-    try:
+    def verify(key: str, signature: bytes) -> None:
         public = load_der_public_key(base64.b64decode(key))
+        if not isinstance(public, EllipticCurvePublicKey):
+            raise InvalidSignature("not a key on an elliptic curve")
+        public.verify(signature, signed, ECDSA(SHA256()))
+
+    _check_any(verify, keys, given)
+
+
+def _check_any(verify: Callable[[K, bytes], None], keys: Iterable[K], given: str) -> None:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
+
+    try:
+        signature = base64.b64decode(given, validate=True)
     except ValueError as error:
         raise refused() from error
-    if not isinstance(public, EllipticCurvePublicKey):
-        raise refused()
-    try:
-        public.verify(_decoded(given), signed, ECDSA(SHA256()))
-    except InvalidSignature as error:
-        raise refused() from error
+    for key in keys:
+        with suppress(InvalidSignature, ValueError):
+            verify(key, signature)
+            return
+    raise refused()
 
 
 def refused() -> Unauthorized:
@@ -152,20 +168,9 @@ def refused() -> Unauthorized:
     return Unauthorized("The signature of the webhook is missing or wrong.", "Check the source's secret.")
 
 
+@lru_cache(maxsize=16)
 def _public_key(key: bytes) -> object:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - as above
     from cryptography.x509 import load_pem_x509_certificate  # noqa: PLC0415
 
-    try:
-        if b"CERTIFICATE" in key:
-            return load_pem_x509_certificate(key).public_key()
-        return load_pem_public_key(key)
-    except ValueError as error:
-        raise refused() from error
-
-
-def _decoded(signature: str) -> bytes:
-    try:
-        return base64.b64decode(signature, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise refused() from error
+    return load_pem_x509_certificate(key).public_key() if b"CERTIFICATE" in key else load_pem_public_key(key)

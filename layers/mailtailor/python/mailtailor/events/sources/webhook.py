@@ -200,6 +200,11 @@ def _present(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in without_addresses(dict(values or {})).items() if value is not None}
 
 
+def objects(body: object) -> list[Item]:
+    """Return the items of a body that is an array of them, or one; what is no object is an item that cannot be used."""
+    return body if isinstance(body, list) else [body]  # type: ignore[list-item]
+
+
 Verify = Callable[[Delivery, Sequence[str], Outside], None]
 """Returns if a delivery is good for any of the secrets; raises `Unauthorized` if it is not signed so, or too old."""
 Handshake = Callable[[Delivery, Sequence[str], Outside], Reply | None]
@@ -287,6 +292,8 @@ def normalized(source: WebhookSource, item: Item, normalizing: Normalizing) -> l
     BadInput
         If it cannot be used, whatever the reason: a sender's surprise must not cost its other items.
     """
+    if not isinstance(item, Mapping):
+        raise BadInput("The item is no JSON object.")
     try:
         return source.normalize(item, normalizing)
     except BadInput:
