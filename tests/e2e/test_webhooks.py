@@ -34,7 +34,7 @@ def deliver(system: System, playing: Sender, sample: Sample, *, signed: bool = T
     query = f"?{urlencode(delivery.query)}" if delivery.query and signed else ""
     headers = {name: value.encode() for name, value in delivery.headers.items()} if signed else {}
     url = f"{system.base_url}/webhooks/{playing.name}{query}"
-    return httpx.post(url, content=delivery.body, headers=headers, timeout=30)
+    return httpx.post(url, content=delivery.body if signed else sample.body, headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("name", ALONE)

@@ -80,7 +80,7 @@ def test_nothing_personal_is_kept(sender: Sender, sample: Sample) -> None:
 def test_what_is_not_signed_is_refused(sender: Sender) -> None:
     # given
     signed = sender.delivery(sender.samples[0])
-    unsigned = type(signed)({}, signed.body, NOW, query={}, urls=signed.urls)
+    unsigned = type(signed)({}, sender.samples[0].body, NOW, query={}, urls=signed.urls)
     # then
     with pytest.raises(Unauthorized):
         take(unsigned, sender.name)

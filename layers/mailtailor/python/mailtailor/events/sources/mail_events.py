@@ -29,6 +29,8 @@ MAIL_KEY: Final = frozenset({"campaign", "campaign_id", "instance", "message_id"
 CAMPAIGN_FIELD: Final = "mailtailor_campaign"
 """The name under which senders of single mails pass the campaign on: custom argument, user variable, tag, metadata."""
 INSTANCE_FIELD: Final = "mailtailor_instance"
+MAX_URL: Final = 8_192
+"""What a click's URL may take: a tracked link of ours holds a token of up to 4,096 characters."""
 NOT_SET: Final = "(not set)"
 """The campaign of mails that name none, as web analytics call it; each mail is a message of its own then."""
 

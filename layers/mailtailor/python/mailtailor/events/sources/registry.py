@@ -8,7 +8,20 @@ from typing import Final
 from mailtailor.errors import NotFound
 from mailtailor.events.sources.webhook import WebhookSource
 
-NAMES: Final = ("shopify",)
+NAMES: Final = (
+    "braze",
+    "customerio",
+    "hubspot",
+    "klaviyo",
+    "mailgun",
+    "postmark",
+    "sendgrid",
+    "ses",
+    "sfmc",
+    "shopify",
+    "standard",
+    "woocommerce",
+)
 """Each is a module beside this one that declares `WEBHOOK`, loaded when its first delivery comes."""
 
 
