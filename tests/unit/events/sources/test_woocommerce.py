@@ -82,7 +82,11 @@ def test_a_part_that_is_refunded_is_an_event_of_its_own_beside_the_order() -> No
 def test_a_second_refund_leaves_the_first_as_it_was() -> None:
     # given
     order = json.loads(REFUNDED.body)
-    more = {**order, "refunds": [*order["refunds"], {"id": 4799, "reason": "", "total": "-51.05"}], "status": "refunded"}
+    more = {
+        **order,
+        "refunds": [*order["refunds"], {"id": 4799, "reason": "", "total": "-51.05"}],
+        "status": "refunded",
+    }
     # when
     events = received(more)
     # then
