@@ -4,8 +4,8 @@ The signature is in the body and covers its timestamp and token alone, not what 
 send another body with it for as long as the time is accepted. That is as long as Mailgun's own tries go on, no longer,
 for it does not say whether a later try is signed anew. Mailgun stops at 406, and tries again at all else but 200.
 
-Sources: Mailgun, "Securing Webhooks" (signature), "Webhooks" (statuses, retries), "Webhook Payloads" (fields), "Open and
-Click Bot Detection".
+Sources: Mailgun, "Securing Webhooks" (signature), "Webhooks" (statuses, retries), "Webhook Payloads" (fields) and
+"Open and Click Bot Detection".
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Postmark's webhooks as our events: one thing that became of a mail.
 
-Postmark signs nothing; the address in its settings holds a user name and a password (`https://user:password@...`), which
-arrive as HTTP Basic. An entry of the ingest secret is `user:password`. Most records have no id of their own, so one is
-made of what tells them apart. Postmark stops at 403, and tries again at all else but 200.
+Postmark signs nothing; the address in its settings holds a user name and a password (`https://user:password@...`),
+which arrive as HTTP Basic. An entry of the ingest secret is `user:password`. Most records have no id of their own, so
+one is made of what tells them apart. Postmark stops at 403, and tries again at all else but 200.
 
 Sources: Postmark, "Webhooks overview" (authentication), the pages of the record types and its Node library's types of
 them (fields), "Understanding Inbound Webhook Retries" (403), "Bounce API" (types of bounces).
@@ -48,7 +48,7 @@ def _items(delivery: Delivery) -> Iterable[Item]:
 
 
 def _normalize(item: Item, given: Normalizing) -> list[Event]:
-    record = text(item.get("RecordType"), "RecordType", limit=64)
+    record = text(item.get("RecordType"), "RecordType", limit=64) or ""
     if record not in TYPES or not _counts(record, item):
         return []
     event_type, who, when = TYPES[record]

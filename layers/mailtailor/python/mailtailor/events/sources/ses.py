@@ -3,9 +3,9 @@
 Every message of SNS is signed with RSA; the certificate comes from SNS's own host. Anybody can make a topic of theirs
 send here, signed as well, so only topics whose ARN is an entry of the ingest secret are believed, and confirmed.
 
-Sources: AWS, "Verifying the signatures of Amazon SNS messages", "HTTP/HTTPS notification JSON format", "Amazon SNS message
-delivery retries" (SNS); "Contents of event data" and "Examples of event data that Amazon SES publishes to Amazon SNS",
-"Amazon SNS notification contents for Amazon SES" (SES).
+Sources: AWS, "Verifying the signatures of Amazon SNS messages", "HTTP/HTTPS notification JSON format" and "Amazon SNS
+message delivery retries" (SNS); "Contents of event data" and "Examples of event data that Amazon SES publishes to
+Amazon SNS", "Amazon SNS notification contents for Amazon SES" (SES).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ OLDEST: Final = HOUR + TOLERANCE
 """SNS signs the time of publication, and tries HTTPS endpoints for an hour at the most."""
 SUBSCRIBED: Final = "SubscriptionConfirmation"
 UNSUBSCRIBED: Final = "UnsubscribeConfirmation"
+UNSENT: Final = "OnAccountSuppressionList"
+"""What a complaint is about that nobody made: SES did not send the mail, for the address complained of another."""
 
 _CONFIRMATION: Final = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _SIGNED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
@@ -113,12 +115,7 @@ def _items(delivery: Delivery) -> Iterable[Item]:
     # A sentence, no JSON, says that SES has found the topic.
     if not isinstance(told, str) or not told.lstrip().startswith("{"):
         return []
-    record = mapping(parse(told.encode("utf-8", "replace")), "Message")
-    kind = _kind(record)
-    rule = RULES.get(kind)
-    if rule is None:
-        return []
-    return [{"record": record, "recipient": one} for one in rule.recipients(record)]
+    return [parse(told.encode("utf-8", "replace"))]
 
 
 def _kind(record: Mapping[str, Any]) -> str:
@@ -127,12 +124,19 @@ def _kind(record: Mapping[str, Any]) -> str:
 
 
 def _normalize(item: Item, given: Normalizing) -> list[Event]:
-    record, recipient = mapping(item["record"], ""), item["recipient"]
-    kind = _kind(record)
-    rule, name = RULES[kind], kind.lower()
-    detail, mail = mapping(record.get(name), name), mapping(record.get("mail"), "mail")
-    if not rule.counts(detail):
+    rule = RULES.get(_kind(item))
+    if rule is None or not rule.counts(_detail(item)):
         return []
+    return [event for one in rule.recipients(item) for event in _event(rule, item, one, given)]
+
+
+def _detail(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = _kind(record).lower()
+    return mapping(record.get(name), name)
+
+
+def _event(rule: _Rule, record: Mapping[str, Any], recipient: object, given: Normalizing) -> list[Event]:
+    name, detail, mail = _kind(record).lower(), _detail(record), mapping(record.get("mail"), "mail")
     address = recipient.get("emailAddress") if isinstance(recipient, dict) else recipient
     email = text(address, "recipient", limit=320)
     message_id = text(mail.get("messageId"), "mail.messageId", limit=128)
@@ -142,7 +146,7 @@ def _normalize(item: Item, given: Normalizing) -> list[Event]:
     return mail_event(
         given,
         rule.event_type,
-        event_id=given.derived_id(kind, message_id, email, detail.get("timestamp"), url),
+        event_id=given.derived_id(name, message_id, email, detail.get("timestamp"), url),
         at=at,
         person=Person(email=_bare(email)),
         campaign=_tag(tags, CAMPAIGN_FIELD, limit=100),
@@ -159,7 +163,7 @@ def _normalize(item: Item, given: Normalizing) -> list[Event]:
 
 
 def _bare(address: str | None) -> str | None:
-    # SES keeps the form in which the mail was sent: "Ann <ann@example.com>".
+    # A recipient may come with a name: "Ann <ann@example.com>".
     return address[:-1].rpartition("<")[2] if address and address.endswith(">") else address
 
 
@@ -201,7 +205,7 @@ def _is_lasting(bounce: Mapping[str, Any]) -> bool:
 
 def _is_complaint(complaint: Mapping[str, Any]) -> bool:
     # Reports that a mail is no spam come in the same form, and so do mails that SES did not send.
-    return complaint.get("complaintFeedbackType") != "not-spam" and complaint.get("complaintSubType") is None
+    return complaint.get("complaintFeedbackType") != "not-spam" and complaint.get("complaintSubType") != UNSENT
 
 
 def _leaves_all(subscription: Mapping[str, Any]) -> bool:
