@@ -9,12 +9,16 @@ from mailtailor.errors import NotFound
 from mailtailor.events.sources.webhook import WebhookSource
 
 NAMES: Final = (
+    "adobe",
     "braze",
     "customerio",
+    "ga4",
     "hubspot",
     "klaviyo",
+    "magento",
     "mailgun",
     "postmark",
+    "salesforce",
     "sendgrid",
     "ses",
     "sfmc",
