@@ -1,0 +1,94 @@
+"""Salesforce's outbound messages: who may send, what XML is read, and what each object becomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailtailor.errors import Unauthorized
+from mailtailor.events.sources.salesforce import ACK, WEBHOOK
+from mailtailor.events.sources.webhook import Delivery
+from mailtailor.profiles.identity import IdentityKind
+from tests.senders import NOW, PSEUDONYMIZER, take, taken
+from tests.senders.salesforce import CONTACTS, KEY, SENDER, sign
+
+
+def test_the_answer_is_the_acknowledgement_that_salesforce_waits_for() -> None:
+    assert WEBHOOK.reply == ACK
+    assert ACK.content_type.startswith("text/xml")
+    assert "<Ack>true</Ack>" in ACK.body
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"key": ""}, {"key": "another"}, {"key": f"key={KEY}"}, {"key": "org=00D5e000000AbCdEAB"}]
+)
+def test_an_address_without_the_key_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized):
+        take(Delivery({}, CONTACTS.body, NOW, query=query), "salesforce")
+
+
+def test_another_organization_is_refused_and_the_id_may_have_15_characters() -> None:
+    # given
+    delivery = SENDER.delivery(CONTACTS)
+    # then
+    assert taken(delivery, "salesforce", secrets=(f"key={KEY}", "org=00D5e000000AbCd")).events
+    for secrets in ((f"key={KEY}",), (f"key={KEY}", "org=00D000000000000"), (f"key={KEY}", "org=")):
+        with pytest.raises(Unauthorized):
+            take(delivery, "salesforce", secrets=secrets)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"<a/>",
+        b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+        b"<?xml version='1.0'?><!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>",
+        b"<?xml version='1.0' encoding='no-such'?><a/>",
+        CONTACTS.body.replace(b"?>\n", b"?><!DOCTYPE e [<!ENTITY x 'y'>]>\n", 1),
+        b"<a>" * 100_000,
+    ],
+    ids=range(8),
+)
+def test_what_is_no_outbound_message_or_defines_entities_is_refused(body: bytes) -> None:
+    with pytest.raises(Unauthorized):
+        take(sign(body, {}, {}, NOW), "salesforce")
+
+
+def test_a_contact_is_known_by_record_and_address_and_kept_without_what_reaches_them() -> None:
+    # when
+    contact, lead = taken(SENDER.delivery(CONTACTS), "salesforce").events
+    # then
+    assert (contact.id, contact.occurred_at) == ("salesforce:04l5e0000000001AAE", 1_799_998_200_000)
+    assert contact.attributes == {
+        "salesforce_object": "contact",
+        "first_name": "Flora",
+        "city": "Leeds",
+        "country": "GB",
+        "loyalty_tier": "Gold",
+    }
+    assert [(one.kind, one.id) for one in contact.identities] == [
+        (IdentityKind.USER_ID, PSEUDONYMIZER.pseudonym(IdentityKind.USER_ID, "salesforce:0035e00000AbCdE")),
+        (IdentityKind.EMAIL, PSEUDONYMIZER.pseudonym(IdentityKind.EMAIL, "flora@example.com")),
+    ]
+    assert lead.attributes == {"salesforce_object": "lead", "city": "Bonn"}
+
+
+def test_an_opportunity_is_a_sale_once_it_is_won_whatever_changes_later() -> None:
+    # when
+    [order] = taken(SENDER.delivery(SENDER.samples[1]), "salesforce").events
+    # then
+    assert order.id == "salesforce:opportunity:0065e00000AbCdEAAV"
+    assert order.properties == {"order_id": "0065e00000AbCdEAAV", "total": 360.5, "currency": "GBP"}
+
+
+def test_a_notification_that_cannot_be_used_takes_no_other_with_it() -> None:
+    # given
+    body = CONTACTS.body.replace(b"2027-01-15T07:30:00.000Z", b"yesterday")
+    # when
+    received = taken(sign(body, {}, {}, NOW), "salesforce")
+    # then
+    assert len(received.events) == 1
+    [rejection] = received.rejected
+    assert rejection.index == 0
+    assert rejection.error.message.startswith("LastModifiedDate must be a time")
