@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ import pytest
 
 from infra.local.system import System
 from mailtailor.events.sources.registry import NAMES
+from mailtailor.events.sources.webhook import Delivery
 from tests.e2e.people import secret
 from tests.senders import Sample, Sender, sender
 
@@ -30,9 +32,11 @@ def known(system: System) -> System:
 
 
 def deliver(system: System, playing: Sender, sample: Sample, *, signed: bool = True) -> httpx.Response:
-    delivery = playing.sign(sample.body, sample.headers, sample.query, system.now())
+    more = {"url": f"{system.base_url}/webhooks/hubspot"} if playing.name == "hubspot" else {}
+    sign: Callable[..., Delivery] = playing.sign
+    delivery = sign(sample.body, sample.headers, sample.query, system.now(), **more)
     query = f"?{urlencode(delivery.query)}" if delivery.query and signed else ""
-    headers = {name: value.encode() for name, value in delivery.headers.items()} if signed else {}
+    headers = dict(delivery.headers) if signed else {}
     url = f"{system.base_url}/webhooks/{playing.name}{query}"
     return httpx.post(url, content=delivery.body if signed else sample.body, headers=headers, timeout=30)
 
@@ -46,7 +50,7 @@ def test_what_a_sender_signs_is_taken_and_what_nobody_signed_is_not(known: Syste
     while (answer := deliver(known, playing, playing.samples[0])).status_code == 401 and time.monotonic() < deadline:
         time.sleep(0.5)
     # then
-    assert answer.status_code == 200, answer.text
+    assert answer.is_success, answer.text
     assert deliver(known, playing, playing.samples[0], signed=False).status_code == 401
 
 
@@ -59,7 +63,7 @@ def test_every_sample_is_answered_within_a_strict_sender_s_patience(known: Syste
         started = time.monotonic()
         answer = deliver(known, playing, sample)
         # then
-        assert answer.status_code == 200, answer.text
+        assert answer.is_success, answer.text
         assert time.monotonic() - started < 4
 
 
