@@ -88,6 +88,7 @@ SENDER = Sender(
         Sample("ses_bounce.json", ("email_bounced",)),
         Sample("ses_transient_bounce.json", ()),
         Sample("ses_complaint_notification.json", ("email_marked_as_spam",)),
+        Sample("ses_subscription.json", ("unsubscribed",)),
         Sample("ses_send.json", ()),
     ),
     personal=("example.com", "flora", "198.51.100.7"),
