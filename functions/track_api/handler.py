@@ -21,6 +21,7 @@ from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.aws.token_keys import TokenKeys
 from mailtailor.errors import BadInput, MailtailorError, TooLarge, Unauthorized
+from mailtailor.events.parked import Parked, ParkedItem
 from mailtailor.events.sources import segment
 from mailtailor.events.untrusted import BadField, parse, plain
 from mailtailor.instant import Instant
@@ -40,21 +41,24 @@ class Settings:
     """The function's environment beyond that of all that take events from outside."""
 
     tokens_secret_id: str
+    reserved_traits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the function works with: the intake, and the keys of stitch tokens."""
+    """What the function works with: the intake, the keys of stitch tokens, and traits that only servers may set."""
 
     intake: Intake
     keys: TokenKeys
+    reserved_traits: frozenset[str] = frozenset()
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings, clock = from_environment(Settings), clock_from_environment()
     secret = Secret(client=clients.secrets_manager(), secret_id=settings.tokens_secret_id, clock=clock)
-    return Dependencies(intake.connect(), TokenKeys(secret))
+    reserved = frozenset(name for one in settings.reserved_traits.split(",") if (name := one.strip()))
+    return Dependencies(intake.connect(), TokenKeys(secret), reserved)
 
 
 dependencies = prepared(connect)
@@ -71,16 +75,19 @@ def answer(request: http.Request, function: Dependencies) -> dict[str, Any]:
     given = function.intake
     body = plain(request.body, request.headers.get("content-encoding", ""), limit=segment.MAX_BATCH_BYTES)
     payload = parse(body)
-    _authenticate(segment.write_keys(request.headers.get("authorization", ""), payload), given)
+    authority = _authority(segment.write_keys(request.headers.get("authorization", ""), payload), given)
     now = given.clock()
     reception = segment.Reception(
         received_at=now,
         pseudonymizer=given.pseudonymizer(),
         new_id=lambda: uuid4().hex,
         redeem=cache(lambda token: redeemed(token, function.keys, now)),
+        authority=authority,
+        reserved=function.reserved_traits,
     )
     result = segment.receive(request.path.rstrip("/").rpartition("/")[2], payload, len(body), reception)
     given.send(result.events)
+    _park(result.rejected, now, given)
     count("EventsAccepted", len(result.events))
     if not result.rejected:
         return http.json_response(200, {"success": True})
@@ -101,13 +108,24 @@ def redeemed(token: str, keys: TokenKeys, now: Instant) -> StitchToken | None:
     return None
 
 
-def _authenticate(offered: list[str], given: Intake) -> None:
-    if not (_known(offered, given.keys("write_key")) or (offered and _known(offered, given.fresh_keys("write_key")))):
-        raise Unauthorized("The write key is missing or wrong.", "Send it as writeKey, as Basic user or as Bearer.")
+def _authority(offered: list[str], given: Intake) -> segment.Authority:
+    """Return whose key was offered; a key that we do not know may be newer than our copy of the secret."""
+    for keys in (given.keys, given.fresh_keys) if offered else ():
+        if _known(offered, keys("write_key")):
+            return segment.Authority.SERVER
+        if _known(offered, keys("browser_key")):
+            return segment.Authority.BROWSER
+    raise Unauthorized("The write key is missing or wrong.", "Send it as writeKey, as Basic user or as Bearer.")
 
 
 def _known(offered: list[str], good: list[str]) -> bool:
     return any(hmac.compare_digest(key.encode("utf-8", "replace"), known.encode()) for key in offered for known in good)
+
+
+def _park(rejected: list[segment.Rejection], now: Instant, given: Intake) -> None:
+    if rejected:
+        items = [ParkedItem(rejection.item, rejection.error.message) for rejection in rejected]
+        given.park(Parked(segment.SOURCE, now, items))
 
 
 def _reported(rejected: list[segment.Rejection]) -> list[dict[str, Any]]:

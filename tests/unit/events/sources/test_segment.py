@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from mailtailor.consent.policy import Purpose
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.events.event import Event
-from mailtailor.events.sources.segment import Reception, Result, receive, write_keys
+from mailtailor.events.sources.segment import Authority, Reception, Result, receive, replayed, write_keys
 from mailtailor.instant import DAY, HOUR, to_iso
 from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
 
@@ -335,7 +336,7 @@ def test_an_address_used_as_a_field_name_is_not_repeated_in_the_error() -> None:
 
 
 def test_an_unknown_call_does_not_exist() -> None:
-    with pytest.raises(NotFound, match="identify, track, page, batch"):
+    with pytest.raises(NotFound, match="identify, track, page, screen, group, alias, batch, import"):
         received("teleport", {"userId": "42"})
 
 
@@ -360,7 +361,7 @@ class TestBatch:
         assert [(rejection.index, rejection.error.message) for rejection in result.rejected] == [
             (1, "event is missing."),
             (2, "The event must be an object."),
-            (3, "type must be one of identify, track, page."),
+            (3, "type must be one of identify, track, page, screen, group, alias."),
             (4, "properties.x holds half a surrogate pair, which is no text."),
             (5, "The event is larger than 32 KB."),
         ]
@@ -437,3 +438,141 @@ def test_whatever_comes_is_an_event_or_a_sentence(call: str, payload: Any) -> No
         # then
         for event in result.events:
             assert Event.model_validate_json(event.model_dump_json(exclude_defaults=True)) == event
+
+
+class TestCalls:
+    @pytest.mark.parametrize(
+        ("short", "long"),
+        [("i", "identify"), ("t", "track"), ("p", "page"), ("s", "screen"), ("g", "group"), ("a", "alias")],
+    )
+    def test_the_browser_s_short_paths_are_the_same_calls(self, short: str, long: str) -> None:
+        payload = {"userId": "42", "event": "x", "groupId": "g", "previousId": "p"}
+        assert received(short, payload) == received(long, payload)
+
+    def test_a_batch_goes_by_three_names(self) -> None:
+        payload = {"batch": [{"type": "page", "userId": "42", "messageId": "m"}]}
+        assert received("b", payload) == received("batch", payload) == received("import", payload)
+
+    def test_an_import_brings_the_time_at_which_it_happened(self) -> None:
+        payload = {"batch": [{"type": "page", "userId": "42", "timestamp": to_iso(NOW - 400 * DAY)}]}
+        assert received("import", payload).events[0].occurred_at == NOW - 400 * DAY
+
+    def test_a_screen_is_viewed_like_a_page(self) -> None:
+        # when
+        event = one("screen", name="Basket", properties={"price": "2.50"})
+        # then
+        assert (event.type, event.properties) == ("screen_viewed", {"name": "Basket", "price": 2.5})
+
+    def test_a_group_is_joined_and_an_address_among_its_traits_is_nobody_s(self) -> None:
+        # when
+        event = one("group", groupId="club", traits={"plan": "gold", "email": "club@example.com"})
+        # then
+        assert (event.type, event.properties) == ("grouped", {"plan": "gold", "group_id": "club"})
+        assert [identity.kind for identity in event.identities] == [IdentityKind.USER_ID]
+
+    def test_an_alias_joins_whom_the_previous_id_named_known_or_not(self) -> None:
+        # when
+        event = one("alias", previousId="before")
+        # then
+        assert event.type == "aliased"
+        assert [(identity.kind, identity.id) for identity in event.identities] == [
+            (kind, PSEUDONYMIZER.pseudonym(kind, key))
+            for kind, key in (
+                (IdentityKind.USER_ID, "42"),
+                (IdentityKind.USER_ID, "before"),
+                (IdentityKind.ANONYMOUS_ID, "before"),
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("call", "payload", "message"),
+        [
+            ("group", {}, "groupId is missing."),
+            ("alias", {}, "previousId is missing."),
+            ("alias", {"previousId": "p", "userId": None}, "userId is missing."),
+            ("screen", {"name": []}, "name must be text."),
+        ],
+    )
+    def test_what_a_call_needs_is_named(self, call: str, payload: dict[str, Any], message: str) -> None:
+        assert refused(call, **payload) == message
+
+    def test_what_is_around_a_call_is_kept_in_part(self) -> None:
+        # when
+        event = one("page", context={"locale": "en-GB", "ip": "203.0.113.7", "page": {"path": "/sale"}})
+        # then
+        assert event.context == {"locale": "en-GB", "page": {"path": "/sale"}}
+
+
+class TestBrowsers:
+    """What a key that everybody can read may not do."""
+
+    BROWSER = replace(RECEPTION, authority=Authority.BROWSER, reserved=frozenset({"plan"}))
+
+    def of_browser(self, call: str, **payload: Any) -> Event:
+        return receive(call, {"userId": "42", **payload}, 1, self.BROWSER).events[0]
+
+    def test_it_joins_no_two_known_people(self) -> None:
+        # when
+        event = self.of_browser("identify", anonymousId="a", traits={"email": "ann@example.com"})
+        # then
+        assert [identity.kind for identity in event.identities] == [IdentityKind.USER_ID, IdentityKind.ANONYMOUS_ID]
+
+    def test_it_may_say_who_is_at_the_browser(self) -> None:
+        # when
+        event = self.of_browser("identify", userId=None, anonymousId="a", traits={"email": "ann@example.com"})
+        # then
+        assert [identity.kind for identity in event.identities] == [IdentityKind.EMAIL, IdentityKind.ANONYMOUS_ID]
+
+    def test_it_states_no_consent(self) -> None:
+        # given
+        consent = {"consent": {"categoryPreferences": {"tracking": True, "personalization": False}}}
+        # then
+        assert self.of_browser("track", event="Segment Consent Preference Updated", context=consent).consent == {}
+        assert one("identify", context=consent).consent != {}
+
+    def test_it_sets_no_reserved_trait(self) -> None:
+        # given
+        traits = {"plan": "gold", "mailtailorSegment": "vip", "firstName": "Ann"}
+        # then
+        assert self.of_browser("identify", traits=traits).attributes == {"first_name": "Ann"}
+        assert set(one("identify", traits=traits).attributes) == {"plan", "mailtailor_segment", "first_name"}
+
+    def test_its_alias_is_refused_alone(self) -> None:
+        # when
+        result = receive(
+            "batch",
+            {"batch": [{"type": "alias", "userId": "42", "previousId": "p"}, {"type": "page", "userId": "42"}]},
+            1,
+            self.BROWSER,
+        )
+        # then
+        assert [event.type for event in result.events] == ["page_viewed"]
+        assert [rejection.error.message for rejection in result.rejected] == ["An alias needs a server's write key."]
+
+
+class TestReplay:
+    def test_what_was_rejected_is_used_with_what_its_batch_shared_and_its_own_authority(self) -> None:
+        # given: an event that names nobody, in a batch that says where
+        batch = {
+            "batch": [{"type": "page", "messageId": "m"}],
+            "context": {"locale": "en-GB", "consent": {"categoryPreferences": {"tracking": True}}},
+        }
+        [of_server] = received("batch", batch).rejected
+        [of_browser] = receive("batch", batch, 1, replace(RECEPTION, authority=Authority.BROWSER)).rejected
+        # when: it is mended by hand
+        mended = [
+            {**item, "payload": {**item["payload"], "userId": "42"}} for item in (of_server.item, of_browser.item)
+        ]
+        stated, not_stated = (replayed(item, RECEPTION)[0] for item in json.loads(json.dumps(mended)))
+        # then
+        assert (stated.id, stated.context, stated.consent) == (
+            "segment:m",
+            {"locale": "en-GB"},
+            {Purpose.TRACKING: True},
+        )
+        assert not_stated.consent == {}
+
+    def test_what_still_cannot_be_used_says_why(self) -> None:
+        [rejection] = received("batch", {"batch": [{"type": "page"}]}).rejected
+        with pytest.raises(BadInput, match="userId is missing"):
+            replayed(rejection.item, RECEPTION)

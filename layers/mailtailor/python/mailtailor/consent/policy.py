@@ -55,7 +55,7 @@ NEEDS_NO_TRACKING: Final[Mapping[str, Basis]] = MappingProxyType(
             Basis.LEGAL_OBLIGATION,
         ),
         **dict.fromkeys(
-            ("identified", "grouped", "email_delivered", "email_bounced", "event_corrected"),
+            ("identified", "grouped", "aliased", "email_delivered", "email_bounced", "event_corrected"),
             Basis.LEGITIMATE_INTERESTS,
         ),
     }

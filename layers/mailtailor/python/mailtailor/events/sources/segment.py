@@ -1,7 +1,10 @@
 """Calls of Segment's tracking API as our events.
 
-Sources of the rules: Segment, "HTTP API", "Spec: Common fields" (timestamps), "Consent object", "E-commerce spec".
-A call that `CALLS` does not name yet needs one entry there.
+A write key is a server's, which may say anything, or a browser's, which everybody can read in a page: it joins no two
+known people, states no consent and sets no reserved trait (`Authority`).
+
+Sources of the rules: Segment, "HTTP API", "Spec: Common fields" (timestamps), "Consent object", "E-commerce spec";
+analytics-next for the browser's short paths.
 """
 
 from __future__ import annotations
@@ -9,7 +12,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,6 +21,7 @@ from pydantic import ValidationError
 
 from mailtailor.consent.policy import Purpose
 from mailtailor.errors import BadInput, NotFound
+from mailtailor.events import context
 from mailtailor.events.event import Event, Identity, event_type
 from mailtailor.events.untrusted import BadField, clean, is_private, mapping, text, time, without_addresses
 from mailtailor.events.vocabulary import commerce, mail
@@ -44,7 +49,22 @@ ADDRESS_PARTS: Final = {
     "postal_code": ("postal_code", "postalCode", "zip"),
 }
 
+SHORT: Final = MappingProxyType(
+    {"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch"}
+)
+"""The browser SDK's paths."""
+BATCHES: Final = frozenset({"batch", "import"})
+RESERVED: Final = "mailtailor_"
+"""Traits whose names begin so are ours to define."""
+
 Payload = Mapping[str, Any]
+
+
+class Authority(StrEnum):
+    """Whose write key a call carries."""
+
+    SERVER = "server"
+    BROWSER = "browser"
 
 
 def write_keys(authorization: str, payload: object) -> list[str]:
@@ -81,20 +101,32 @@ class Reception:
         Makes an id for a call that has none.
     redeem
         Reads the stitch token that a call carries; None for one that is not good, which the call survives.
+    authority
+        Whose write key the call carries.
+    reserved
+        Traits that only servers may set, by their names as attributes, beside those that begin with `RESERVED`.
     """
 
     received_at: Instant
     pseudonymizer: Pseudonymizer
     new_id: Callable[[], str]
     redeem: Callable[[str], StitchToken | None] = _no_stitch
+    authority: Authority = Authority.SERVER
+    reserved: frozenset[str] = frozenset()
+
+    @property
+    def of_browser(self) -> bool:
+        """Whether anybody could have made the call."""
+        return self.authority is Authority.BROWSER
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An event of a batch that was not taken: its place from 0, and why."""
+    """An event of a batch that was not taken: its place from 0, why, and all that `replayed` needs."""
 
     index: int
     error: BadInput
+    item: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +158,12 @@ def receive(call: str, payload: object, size: int, reception: Reception) -> Resu
     BadInput
         If nothing of the call can be taken. In a batch one bad event does not refuse the others.
     """
-    if call != "batch" and call not in CALLS:
-        raise NotFound("There is no such call.", f"Known: {', '.join([*CALLS, 'batch'])}.")
+    call = SHORT.get(call, call)
+    if call not in BATCHES and call not in CALLS:
+        raise NotFound("There is no such call.", f"Known: {', '.join([*CALLS, *sorted(BATCHES)])}.")
     if not isinstance(payload, dict):
         raise BadInput("The body must be a JSON object.")
-    if call == "batch":
+    if call in BATCHES:
         return _batch(payload, size, reception)
     if size > MAX_EVENT_BYTES:
         raise BadInput("The event is larger than 32 KB.")
@@ -150,8 +183,21 @@ def _batch(payload: Payload, size: int, reception: Reception) -> Result:
         try:
             result.events.extend(_batched(item, shared, size, reception))
         except BadInput as error:
-            result.rejected.append(Rejection(index, error))
+            told = {"payload": item, "shared": shared, "authority": reception.authority.value}
+            result.rejected.append(Rejection(index, error, told))
     return result
+
+
+def replayed(item: Mapping[str, Any], reception: Reception) -> list[Event]:
+    """Return the events of an item that was rejected before, with the authority that its call had.
+
+    Raises
+    ------
+    BadInput
+        If it still cannot be used.
+    """
+    authority = Authority(item["authority"])
+    return _batched(item["payload"], item["shared"], 0, replace(reception, authority=authority))
 
 
 def _batched(item: object, shared: Payload, batch_size: int, reception: Reception) -> list[Event]:
@@ -188,16 +234,22 @@ def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
 
 
 def _event(call: str, payload: Payload, reception: Reception) -> Event:
-    identities = _identities(payload, reception.pseudonymizer)
     said = CALLS[call](payload)
+    if "attributes" in said and reception.of_browser:
+        said["attributes"] = {
+            name: value
+            for name, value in said["attributes"].items()
+            if name not in reception.reserved and not name.startswith(RESERVED)
+        }
     try:
         return Event(
             id=f"{SOURCE}:{_message_id(payload, reception)}",
             source=SOURCE,
-            identities=identities,
+            identities=_who(call, payload, reception),
             occurred_at=_occurred_at(payload, reception.received_at),
             received_at=reception.received_at,
-            consent=_consent(payload),
+            context=context.kept(mapping(payload.get("context"), "context")),
+            consent={} if reception.of_browser else _consent(payload),
             **said,
         )
     except ValidationError as error:
@@ -214,16 +266,46 @@ def _message_id(payload: Payload, reception: Reception) -> str:
     return message_id
 
 
-def _identities(payload: Payload, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
+def _who(call: str, payload: Payload, reception: Reception) -> tuple[Identity, ...]:
+    if call == "alias":
+        return _aliases(payload, reception)
+    # Traits of a group are the group's: an address there is not the caller's.
+    return _identities({**payload, "traits": None} if call == "group" else payload, reception)
+
+
+def _identities(payload: Payload, reception: Reception) -> tuple[Identity, ...]:
     keys = {
         IdentityKind.USER_ID: text(payload.get("userId"), "userId", limit=MAX_IDENTITY),
         IdentityKind.EMAIL: _email(payload),
         IdentityKind.ANONYMOUS_ID: text(payload.get("anonymousId"), "anonymousId", limit=MAX_IDENTITY),
     }
-    identities = tuple(Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key)
+    if reception.of_browser and keys[IdentityKind.USER_ID]:
+        # Two known people are joined by servers alone: whoever reads a page's key could make any two one.
+        keys[IdentityKind.EMAIL] = None
+    identities = tuple(
+        Identity(kind=kind, id=reception.pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key
+    )
     if not identities:
         raise BadField("userId", "is missing, and so are anonymousId and an e-mail address")
     return identities
+
+
+def _aliases(payload: Payload, reception: Reception) -> tuple[Identity, ...]:
+    """Return the identities that an alias joins; Segment leaves open whether the previous one was known."""
+    if reception.of_browser:
+        raise BadInput("An alias needs a server's write key.", "Identify the user in the browser instead.")
+    previous = text(payload.get("previousId"), "previousId", limit=MAX_IDENTITY)
+    if previous is None:
+        raise BadField("previousId", "is missing")
+    user = text(payload.get("userId"), "userId", limit=MAX_IDENTITY)
+    if user is None:
+        raise BadField("userId", "is missing")
+    keys = (
+        (IdentityKind.USER_ID, user),
+        (IdentityKind.USER_ID, previous),
+        (IdentityKind.ANONYMOUS_ID, previous),
+    )
+    return tuple(Identity(kind=kind, id=reception.pseudonymizer.pseudonym(kind, key)) for kind, key in keys)
 
 
 def _email(payload: Payload) -> str | None:
@@ -286,10 +368,30 @@ def _track(payload: Payload) -> dict[str, Any]:
     return {"type": kind, "properties": mail(properties) if kind in MAIL_EVENTS else properties}
 
 
-def _page(payload: Payload) -> dict[str, Any]:
+def _viewed(payload: Payload, kind: str) -> dict[str, Any]:
     named = {name: text(payload.get(name), name, limit=MAX_ATTRIBUTE) for name in ("name", "category")}
     given = without_addresses({name: value for name, value in named.items() if value is not None})
-    return {"type": "page_viewed", "properties": commerce({**given, **_properties(payload)})}
+    return {"type": kind, "properties": commerce({**given, **_properties(payload)})}
+
+
+def _page(payload: Payload) -> dict[str, Any]:
+    return _viewed(payload, "page_viewed")
+
+
+def _screen(payload: Payload) -> dict[str, Any]:
+    return _viewed(payload, "screen_viewed")
+
+
+def _group(payload: Payload) -> dict[str, Any]:
+    group_id = text(payload.get("groupId"), "groupId", limit=MAX_IDENTITY)
+    if group_id is None:
+        raise BadField("groupId", "is missing")
+    traits: dict[str, Any] = without_addresses(mapping(payload.get("traits"), "traits"))
+    return {"type": "grouped", "properties": {**traits, "group_id": without_addresses(group_id)}}
+
+
+def _alias(_payload: Payload) -> dict[str, Any]:
+    return {"type": "aliased"}
 
 
 def _identify(payload: Payload) -> dict[str, Any]:
@@ -340,6 +442,13 @@ def _scalar(value: object, field: str) -> object:
 
 
 CALLS: Final[Mapping[str, Callable[[Payload], dict[str, Any]]]] = MappingProxyType(
-    {"identify": _identify, "track": _track, "page": _page}
+    {
+        "identify": _identify,
+        "track": _track,
+        "page": _page,
+        "screen": _screen,
+        "group": _group,
+        "alias": _alias,
+    }
 )
 """What each call says beyond who and when."""
