@@ -49,6 +49,9 @@ _DIGESTS: Final[Mapping[str, str]] = MappingProxyType({"1": "sha1", "2": "sha256
 
 
 def _handshake(delivery: Delivery, secrets: Sequence[str], outside: Outside) -> Reply | None:
+    # Most deliveries are notifications, and are read again to be verified.
+    if b"Confirmation" not in delivery.body:
+        return None
     message = _message(delivery)
     kind = str(message.get("Type"))
     if kind not in {SUBSCRIBED, UNSUBSCRIBED}:
