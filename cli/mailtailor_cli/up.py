@@ -47,6 +47,7 @@ def _introduce(console: Console, system: System) -> None:
     console.print(
         f"\n[bold]Mailtailor is ready: {system.base_url}[/]\n"
         f"  write key       {system.write_key}\n"
+        f"  browser key     {system.browser_key}\n"
         f"  Shopify secret  {system.shopify_secret}\n"
         "  admin token     .venv/bin/mailtailor admin token\n"
         f"  AWS endpoint    {system.endpoint_url}\n"

@@ -216,9 +216,14 @@ def _with_keys(system: System) -> System:
     secret = json.loads(manager.get_secret_value(SecretId=system.outputs["IngestSecretId"])["SecretString"])
     if "shopify" not in secret:
         # MiniStack generates with punctuation where the template excludes it, which no one can paste.
-        secret = {"write_key": secrets.token_urlsafe(24), "shopify": secrets.token_urlsafe(24)}
+        secret = {name: secrets.token_urlsafe(24) for name in ("write_key", "browser_key", "shopify")}
         manager.put_secret_value(SecretId=system.outputs["IngestSecretId"], SecretString=json.dumps(secret))
-    return replace(system, write_key=secret["write_key"], shopify_secret=secret["shopify"])
+    return replace(
+        system,
+        write_key=secret["write_key"],
+        browser_key=secret.get("browser_key", ""),
+        shopify_secret=secret["shopify"],
+    )
 
 
 def _with_administrator(system: System) -> System:

@@ -34,6 +34,8 @@ class System:
         Authorizes the tracking API.
     shopify_secret
         Signs Shopify's webhooks.
+    browser_key
+        Authorizes the tracking API for web pages, which may do less.
     state_dir
         Everything that lives as long as this system's data.
     demo
@@ -50,6 +52,7 @@ class System:
     state_dir: Path
     demo: bool
     admin_password: str = ""
+    browser_key: str = ""
 
     @property
     def clock_file(self) -> Path:

@@ -95,13 +95,21 @@ class AppStack(Stack):
             description="Whether a click tells the shop's page, by a token that works once, whose click it was",
         )
 
+        reserved_traits = CfnParameter(
+            self,
+            "ReservedTraits",
+            default="",
+            allowed_pattern="^[a-z0-9_,]*$",
+            description="Traits that only a server's write key may set, by their names as attributes, parted by commas",
+        )
+
         api = PublicApi(self, "Http", administrators=data.administrators)
         edge = StaticFallbackEdge(self, "Edge", api_domain=api.domain)
         none_given = CfnCondition(self, "NoPublicUrl", expression=Fn.condition_equals(public_url.value_as_string, ""))
         base_url = Fn.condition_if(none_given.logical_id, edge.url, public_url.value_as_string).to_string()
 
         self._hot_path(api, forwarded_parameters.value_as_string, stitching.value_as_string)
-        self._intake(api, base_url)
+        self._intake(api, base_url, reserved_traits.value_as_string)
         self._content(api, base_url)
         self._images(api)
         self._processing(processor_concurrency.value_as_number)
@@ -138,7 +146,7 @@ class AppStack(Stack):
                 path, GET, job=function, unauthenticated_because="Recipients open mail; the path is a signed token."
             )
 
-    def _intake(self, api: PublicApi, base_url: str) -> None:
+    def _intake(self, api: PublicApi, base_url: str, reserved_traits: str) -> None:
         data = self._data
         rights = [
             data.events.send(),
@@ -153,7 +161,11 @@ class AppStack(Stack):
             "INGEST_SECRET_ID": data.ingest.secret_arn,
         }
         track_api = self._add(
-            jobs.TRACK_API, [*rights, data.tokens.read()], TOKENS_SECRET_ID=data.tokens.secret_arn, **environment
+            jobs.TRACK_API,
+            [*rights, data.tokens.read()],
+            TOKENS_SECRET_ID=data.tokens.secret_arn,
+            RESERVED_TRAITS=reserved_traits,
+            **environment,
         )
         api.route(
             "/v1/{call}",

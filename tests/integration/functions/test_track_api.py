@@ -19,6 +19,7 @@ from mailtailor.profiles.identity import IdentityKind, Pseudonymizer
 from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, StitchToken, sign_recipient, sign_stitch
 from tests.integration.functions.intake_engine import NOW, WRITE_KEY, Context, Engine, engine, http_event
 
+BROWSER_KEY = "the-browser-key"
 BASIC = f"Basic {base64.b64encode(f'{WRITE_KEY}:'.encode()).decode()}"
 TOKENS = {"active": "k1", "k1": "the secret key of these tests, long"}
 KEYRING = Keyring.from_secret(TOKENS)
@@ -35,14 +36,14 @@ def world() -> Iterator[Engine]:
         running.secrets.create_secret(Name="tokens", SecretString=json.dumps(TOKENS))
         patch.setenv("TOKENS_SECRET_ID", "tokens")
         keys = TokenKeys(Secret(client=running.secrets, secret_id="tokens", clock=lambda: running.now[0]))
-        patch.setattr(track_api, "dependencies", lambda: Dependencies(running.intake, keys))
+        patch.setattr(track_api, "dependencies", lambda: Dependencies(running.intake, keys, frozenset({"plan"})))
         yield running
 
 
 @pytest.fixture(autouse=True)
 def _as_at_first(world: Engine) -> None:
     world.queued()
-    world.set_keys(write_key=WRITE_KEY)
+    world.set_keys(write_key=WRITE_KEY, browser_key=BROWSER_KEY)
     world.now[0] += 600_000
 
 
@@ -338,3 +339,68 @@ def test_no_body_is_ever_our_fault(name: str, body: Any) -> None:
 
     # then
     assert status < 500
+
+
+def test_a_browser_s_key_is_good_and_has_less_authority(world: Engine) -> None:
+    # given
+    said = {
+        "userId": "42",
+        "anonymousId": "browser",
+        "traits": {"email": "ann@example.com", "plan": "gold", "firstName": "Ann"},
+        "context": {"consent": {"categoryPreferences": {"tracking": True}}},
+    }
+    # when
+    assert call("i", {**said, "writeKey": BROWSER_KEY})[0] == 200
+    # then
+    [event] = world.queued()
+    assert [identity.kind for identity in event.identities] == [IdentityKind.USER_ID, IdentityKind.ANONYMOUS_ID]
+    assert (event.attributes, event.consent) == ({"first_name": "Ann"}, {})
+
+
+def test_an_alias_with_a_browser_s_key_is_refused(world: Engine) -> None:
+    # when
+    status, answer = call("alias", {"userId": "42", "previousId": "p", "writeKey": BROWSER_KEY})
+    # then
+    assert (status, answer["message"]) == (400, "An alias needs a server's write key.")
+    assert world.queued() == []
+
+
+def test_a_browser_key_that_is_not_set_opens_nothing(world: Engine) -> None:
+    # given
+    world.set_keys(write_key=WRITE_KEY)
+    world.now[0] += 600_000
+    # then
+    assert call("page", {**PAGE, "writeKey": ""})[0] == 401
+    assert call("page", {**PAGE, "writeKey": BROWSER_KEY})[0] == 401
+
+
+def test_an_event_of_a_batch_that_cannot_be_used_is_parked_with_what_its_batch_shared(world: Engine) -> None:
+    # given
+    batch = {"writeKey": WRITE_KEY, "context": {"locale": "en-GB"}, "batch": [PAGE, {"type": "page"}]}
+    # when
+    status, answer = call("batch", batch)
+    # then
+    assert (status, answer["accepted"], answer["rejected"][0]["index"]) == (200, 1, 1)
+    [parked] = world.parked()
+    assert parked.source == "segment"
+    assert parked.items[0].item == {
+        "payload": {"type": "page"},
+        "shared": {"context": {"locale": "en-GB"}, "sentAt": None},
+        "authority": "server",
+    }
+
+
+def test_a_single_call_that_cannot_be_used_is_refused_and_not_parked(world: Engine) -> None:
+    # given
+    before = len(world.parked())
+    # then
+    assert call("page", {"writeKey": WRITE_KEY})[0] == 400
+    assert len(world.parked()) == before
+
+
+def test_a_browser_sends_text_without_asking_first(world: Engine) -> None:
+    # when: as analytics.js does, whose content type needs no preflight
+    status, _ = call("t", {**TRACK, "writeKey": BROWSER_KEY}, content_type="text/plain")
+    # then
+    assert status == 200
+    assert [event.type for event in world.queued()] == ["product_viewed"]
