@@ -4,8 +4,8 @@ Postmark signs nothing; the address in its settings holds a user name and a pass
 which arrive as HTTP Basic. An entry of the ingest secret is `user:password`. Most records have no id of their own, so
 one is made of what tells them apart. Postmark stops at 403, and tries again at all else but 200.
 
-Sources: Postmark, "Webhooks overview" (authentication), the pages of the record types, its Node library (fields, types of
-bounces), "Understanding Inbound Webhook Retries" (403).
+Sources: Postmark, "Webhooks overview" (authentication), the pages of the record types, its Node library (fields, types
+of bounces), "Understanding Inbound Webhook Retries" (403).
 """
 
 from __future__ import annotations
