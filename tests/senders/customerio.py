@@ -21,20 +21,26 @@ def sign(body: bytes, headers: Mapping[str, str], query: Mapping[str, str], at: 
 
 
 DELIVERED = Sample("customerio_delivered.json", ("email_delivered",))
+OPENED = Sample("customerio_opened_by_machine.json", ("email_opened",))
+CLICKED = Sample("customerio_clicked.json", ("email_link_clicked",))
+BOUNCED = Sample("customerio_bounced.json", ("email_bounced",))
+NEWSLETTER = Sample("customerio_newsletter_opened.json", ("email_opened",))
 SENDER = Sender(
     name="customerio",
     secrets=(KEY,),
     sign=sign,
     samples=(
         DELIVERED,
-        Sample("customerio_opened_by_machine.json", ("email_opened",)),
-        Sample("customerio_clicked.json", ("email_link_clicked",)),
-        Sample("customerio_bounced.json", ("email_bounced",)),
+        OPENED,
+        CLICKED,
+        BOUNCED,
+        NEWSLETTER,
         Sample("customerio_spammed.json", ("email_marked_as_spam",)),
         Sample("customerio_unsubscribed.json", ("unsubscribed",)),
+        Sample("customerio_customer_unsubscribed.json", ("unsubscribed",)),
         Sample("customerio_sent.json", ()),
         Sample("customerio_push_delivered.json", ()),
     ),
-    personal=("example.com", "flora"),
+    personal=("example.com", "flora", "crm-4711", "d9c106000001"),
     goes_stale=True,
 )

@@ -16,7 +16,7 @@ from tests.unit.profiles.world import CONSENT, World, event, segment
 READERS = segment("readers", {"opened_share": 0.7, "within": "30d"})
 MAILINGS = {
     "braze": MailingToken("11ae5b4b-2445-4440-a04f-bf537764c9ad", "8c1d8e6f2b3a4c5d"),
-    "customerio": MailingToken("7"),
+    "customerio": MailingToken("7", "RPILAgUBcRhIBqSfeiIwdIYJKxTY"),
     "klaviyo": MailingToken("01HQ5SPRING"),
     "mailgun": MailingToken("spring"),
     "postmark": MailingToken("spring", "2026-11"),
@@ -25,7 +25,7 @@ MAILINGS = {
     "sfmc": MailingToken("spring", "4711"),
 }
 """What the mails of the samples were instrumented with: the ESP's own ids where it passes on no other."""
-ASKED = ("braze", "sfmc")
+ASKED = ("braze", "customerio", "sfmc")
 """Those that tell sends apart by an id of theirs, if their address asks for it."""
 
 
