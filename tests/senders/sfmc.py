@@ -13,6 +13,7 @@ from tests.senders import Sample, Sender
 
 KEY = "the-signature-key-of-the-callback=="
 TOKEN_URL = "https://mc0123456789.auth.marketingcloudapis.com/v2/token"
+ACCOUNT = ("subdomain=mc0123456789", "client_id=client", "client_secret=secret")
 VERIFY_URL = "https://mc0123456789.rest.marketingcloudapis.com/platform/v1/ens-verify"
 
 
@@ -28,8 +29,8 @@ EVENTS = Sample(
 )
 SENDER = Sender(
     name="sfmc",
-    secrets=("subdomain=mc0123456789", "client_id=client", "client_secret=secret", f"key={KEY}"),
+    secrets=(*ACCOUNT, f"key={KEY}"),
     sign=sign,
     samples=(EVENTS,),
-    personal=("example.com", "flora", "198.51.100.7", "0035e00000AbCdE"),
+    personal=("example.com", "flora", "Flora", "198.51.100.7", "441632960123", "0035e00000AbCdE", "53111"),
 )

@@ -6,24 +6,28 @@ once), and `subdomain=`, `client_id=`, `client_secret=` of an installed package 
 A new callback is verified thus: ENS posts `callbackId` and `verificationKey` to us, unsigned, and we hand them to the
 account's own API. So anybody can post such a pair, and nothing happens unless the account itself made it.
 
-ENS knows no delivery: `EmailSent`, the mail handed to the recipient's provider, stands for it.
+ENS tells of no delivery: `EmailSent`, the mail handed to the recipient's provider, stands for it. It is told for
+transactional sends only, and so is the campaign, `definitionKey`. An open or click names the send and the subscriber's
+number alone: that number, told beside key and address by what was sent, says who it is.
 
-Sources: Salesforce, "Notification Signing", "POST /platform/v1/ens-verify", "Transactional Email Events", "Engagement
-Email Events" (fields), "Access Token for Server-to-Server Integrations".
+Three failed tries may lose a delivery, so a signed body that cannot be read is answered 200 like one that can.
+
+Sources: Salesforce, "Notification Signing", "Retries and Callback Suspensions", "POST /platform/v1/ens-verify",
+"Supported Notification Events" (fields), "Access Token for Server-to-Server Integrations".
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from mailtailor.errors import BadInput, Unavailable
 from mailtailor.events.event import Event
 from mailtailor.events.sources import mail_events
 from mailtailor.events.sources.entries import named
-from mailtailor.events.sources.mail_events import mail_event
+from mailtailor.events.sources.mail_events import MAX_URL, free_text, mail_event
 from mailtailor.events.sources.signatures import check_hmac
 from mailtailor.events.sources.webhook import (
     Delivery,
@@ -35,42 +39,73 @@ from mailtailor.events.sources.webhook import (
     WebhookSource,
     objects,
 )
-from mailtailor.events.untrusted import epoch, mapping, parse, text
+from mailtailor.events.untrusted import BadField, epoch, mapping, parse, text
+from mailtailor.instant import Instant
 
 NAME: Final = "sfmc"
-TYPES: Final[Mapping[str, str]] = {
-    "TransactionalSendEvents.EmailSent": mail_events.DELIVERED,
-    "TransactionalSendEvents.EmailBounced": mail_events.BOUNCED,
-    "EngagementEvents.EmailOpen": mail_events.OPENED,
-    "EngagementEvents.EmailClick": mail_events.CLICKED,
-    "EngagementEvents.EmailUnsubscribe": mail_events.UNSUBSCRIBED,
-}
-"""`EmailNotSent` and the events of SMS and journeys say nothing that counts."""
-SUBDOMAIN: Final = re.compile(r"[a-z0-9-]{1,63}")
+BOUNCED: Final = "TransactionalSendEvents.EmailBounced"
+TYPES: Final[Mapping[str | None, str]] = MappingProxyType(
+    {
+        "TransactionalSendEvents.EmailSent": mail_events.DELIVERED,
+        BOUNCED: mail_events.BOUNCED,
+        "EngagementEvents.EmailOpen": mail_events.OPENED,
+        "EngagementEvents.EmailClick": mail_events.CLICKED,
+        "EngagementEvents.EmailUnsubscribe": mail_events.UNSUBSCRIBED,
+    }
+)
+"""`EmailNotSent` and the events of SMS, OTT and automations say nothing that counts."""
+LASTING: Final = "HARD"
+"""The code of bounces that say something of the address."""
+NOT_APPLICABLE: Final = "NA"
+"""The definition of sends that have none."""
+SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 PAIR: Final = frozenset({"callbackId", "verificationKey"})
+MAX_PAIR: Final = 4_096
+MAIL: Final = ("jobId", "batchId", "listId", "subscriberId")
+"""What names one mail to one subscriber."""
 
 
 def _handshake(delivery: Delivery, secrets: Sequence[str], outside: Outside) -> Reply | None:
-    if "x-sfmc-ens-signature" in delivery.headers or len(delivery.body) > 4_096:
+    pair = _pair(delivery)
+    if pair is None:
+        return None
+    subdomain, client_id, client_secret = (
+        _entry(secrets, name) for name in ("subdomain", "client_id", "client_secret")
+    )
+    if not (SUBDOMAIN.fullmatch(subdomain) and client_id and client_secret):
+        raise Unavailable(
+            "A callback of Marketing Cloud asks to be verified, and its account is not known.",
+            'Add subdomain=, client_id= and client_secret= to "sfmc" in the ingest secret; then have it sent again.',
+        )
+    grant = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+    token = _token(outside.post(f"https://{subdomain}.auth.marketingcloudapis.com/v2/token", grant))
+    outside.post(f"https://{subdomain}.rest.marketingcloudapis.com/platform/v1/ens-verify", pair, bearer=token)
+    return Reply()
+
+
+def _pair(delivery: Delivery) -> Mapping[str, Any] | None:
+    if "x-sfmc-ens-signature" in delivery.headers or len(delivery.body) > MAX_PAIR:
         return None
     try:
         pair = parse(delivery.body)
     except BadInput:
         return None
-    if not isinstance(pair, dict) or pair.keys() != PAIR or not all(isinstance(one, str) for one in pair.values()):
-        return None
-    subdomain, *_ = [one for one in named(secrets, "subdomain") if SUBDOMAIN.fullmatch(one)] or [""]
-    identity = [found[0] for name in ("client_id", "client_secret") if (found := named(secrets, name))]
-    if not subdomain or len(identity) != 2:
-        raise Unavailable(
-            "A callback of Marketing Cloud asks to be verified, and its account is not known.",
-            'Add subdomain=, client_id= and client_secret= to "sfmc" in the ingest secret; then have it sent again.',
-        )
-    grant = {"grant_type": "client_credentials", "client_id": identity[0], "client_secret": identity[1]}
-    answer = outside.post(f"https://{subdomain}.auth.marketingcloudapis.com/v2/token", grant)
-    token = str(json.loads(answer).get("access_token", ""))
-    outside.post(f"https://{subdomain}.rest.marketingcloudapis.com/platform/v1/ens-verify", pair, bearer=token)
-    return Reply()
+    fits = isinstance(pair, dict) and pair.keys() == PAIR and all(isinstance(one, str) for one in pair.values())
+    return pair if fits else None
+
+
+def _entry(secrets: Sequence[str], name: str) -> str:
+    return next(iter(named(secrets, name)), "")
+
+
+def _token(answer: bytes) -> str:
+    try:
+        token = text(mapping(parse(answer), "").get("access_token"), "access_token", limit=8_192)
+    except BadInput as error:
+        raise Unavailable("Marketing Cloud's answer cannot be read.", "Have the callback verified again.") from error
+    if token is None:
+        raise Unavailable("Marketing Cloud gave no token.", "Check client_id and client_secret.")
+    return token
 
 
 def _verify(delivery: Delivery, secrets: Sequence[str], _outside: Outside) -> None:
@@ -84,46 +119,52 @@ def _items(delivery: Delivery) -> Iterable[Item]:
 
 def _normalize(item: Item, given: Normalizing) -> list[Event]:
     event = mapping(item["event"], "")
-    kind = event.get("eventCategoryType")
-    event_type = TYPES.get(kind if isinstance(kind, str) else "")
-    if event_type is None:
+    kind = text(event.get("eventCategoryType"), "eventCategoryType", limit=128)
+    event_type = TYPES.get(kind)
+    info = mapping(event.get("info"), "info")
+    if event_type is None or (kind == BOUNCED and info.get("bounceCode") != LASTING):
         return []
-    composite, info = mapping(event.get("composite"), "composite"), mapping(event.get("info"), "info")
-    job = text(composite.get("jobId"), "composite.jobId", limit=64)
-    mail = tuple(text(composite.get(name), f"composite.{name}", limit=64) for name in _MAIL)
-    at = epoch(event.get("timestampUTC"), "timestampUTC", unit=1)
-    url = text(info.get("contentLink"), "info.contentLink", limit=2_048)
+    composite = mapping(event.get("composite"), "composite")
+    mail = {name: text(composite.get(name), f"composite.{name}", limit=64) for name in MAIL}
+    at, url = _time(event), text(info.get("contentLink"), "info.contentLink", limit=MAX_URL)
+    definition = text(event.get("definitionKey"), "definitionKey", limit=100)
     return mail_event(
         given,
         event_type,
-        event_id=given.derived_id(kind, *mail, at, url),
+        event_id=given.derived_id(kind, event.get("mid"), *mail.values(), at, url),
         at=at,
-        person=_person(composite, info),
-        campaign=text(event.get("definitionKey"), "definitionKey", limit=100)
-        or text(composite.get("emailId"), "composite.emailId", limit=64),
-        instance=job if item.get("apart") is True else None,
-        message_id=job,
+        person=_person(mail["subscriberId"], info),
+        campaign=None if definition == NOT_APPLICABLE else definition,
+        instance=mail["jobId"] if item.get("apart") is True else None,
+        message_id=mail["jobId"],
         address=text(info.get("ipAddress"), "info.ipAddress", limit=64),
         properties={
             "url": url,
-            "user_agent": text(info.get("userAgent"), "info.userAgent", limit=1_024),
-            "reason": text(info.get("bounceCategory") or info.get("reason"), "info.reason", limit=256),
+            "user_agent": free_text(info.get("userAgent"), "info.userAgent"),
+            "reason": free_text(info.get("smtpReason"), "info.smtpReason"),
         },
     )
 
 
-_MAIL: Final = ("jobId", "batchId", "listId", "subscriberId", "emailId")
-"""What names one mail to one subscriber."""
+def _time(event: Mapping[str, Any]) -> Instant:
+    found = epoch(event.get("timestampUTC"), "timestampUTC", unit=1)
+    if found is None:
+        raise BadField("timestampUTC", "is missing")
+    return found
 
 
-def _person(composite: Mapping[str, Any], info: Mapping[str, Any]) -> Person:
+def _person(subscriber: str | None, info: Mapping[str, Any]) -> Person:
     """Return whom the mail went to; a subscriber key is the shop's own id of a person, unless it is an address."""
     key = text(info.get("subscriberKey"), "info.subscriberKey", limit=256)
     address = text(info.get("to"), "info.to", limit=256)
-    subscriber = text(composite.get("subscriberId"), "composite.subscriberId", limit=64)
-    if key and "@" in key:
-        return Person(email=key)
-    return Person(user_id=key or (f"{NAME}:{subscriber}" if subscriber and not address else None), email=address)
+    is_address = key is not None and "@" in key
+    return Person(
+        user_id=None if is_address else key,
+        email=address or (key if is_address else None),
+        anonymous_id=f"{NAME}:{subscriber}" if subscriber and subscriber != "0" else None,
+    )
 
 
-WEBHOOK: Final = WebhookSource(name=NAME, verify=_verify, items=_items, normalize=_normalize, handshake=_handshake)
+WEBHOOK: Final = WebhookSource(
+    name=NAME, verify=_verify, items=_items, normalize=_normalize, handshake=_handshake, unreadable=200
+)
