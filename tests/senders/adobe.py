@@ -17,14 +17,22 @@ def sign(body: bytes, headers: Mapping[str, str], query: Mapping[str, str], at: 
 
 
 VIEW = Sample("adobe_product_view.json", ("product_viewed", "product_viewed"))
+EDGE = Sample(
+    "adobe_edge_events.json",
+    (
+        *("page_viewed", "product_added", "cart_viewed", "checkout_started", "order_completed"),
+        "web_webinteraction_link_clicks",
+    ),
+)
+STREAMED = Sample("adobe_streaming_message.json", ("product_viewed",))
+MAILS = Sample(
+    "adobe_mail_messages.json",
+    ("email_delivered", "email_opened", "email_link_clicked", "email_bounced", "unsubscribed"),
+)
 SENDER = Sender(
     name="adobe",
     secrets=(TOKEN,),
     sign=sign,
-    samples=(
-        VIEW,
-        Sample("adobe_edge_events.json", ("page_viewed", "product_added", "order_completed")),
-        Sample("adobe_streaming_message.json", ("email_delivered",)),
-    ),
-    personal=("example.com", "flora", "+441632960123", "198.51.100.7"),
+    samples=(VIEW, EDGE, STREAMED, MAILS),
+    personal=("example.com", "flora", "+441632960123", "198.51.100.7", "4711"),
 )
