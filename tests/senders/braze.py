@@ -1,4 +1,4 @@
-"""Braze's events, as a connector passes them on."""
+"""Braze, as its Custom Currents Export sends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from mailtailor.events.sources.webhook import Delivery
 from mailtailor.instant import Instant
 from tests.senders import Sample, Sender
 
-TOKEN = "the-bearer-token-of-the-tests"
+TOKEN = "dGhlLXRva2VuLW9mLXRoZS10ZXN0cw=="
 
 
 def sign(body: bytes, headers: Mapping[str, str], query: Mapping[str, str], at: Instant) -> Delivery:
     """Return the delivery of `body`."""
-    return Delivery({**headers, "authorization": f"Bearer {TOKEN}"}, body, at, query=query)
+    signed = {"authorization": f"Bearer {TOKEN}", "braze-currents-version": "1"}
+    return Delivery({**headers, **signed}, body, at, query=query)
 
 
 MAIL = Sample(
@@ -27,16 +28,15 @@ MAIL = Sample(
         "email_bounced",
         "email_marked_as_spam",
         "unsubscribed",
+        "email_delivered",
     ),
 )
+BEHAVIOUR = Sample("braze_behaviour_events.json", ("order_completed", "watched_trailer"))
+STORAGE = Sample("braze_storage_events.json", ("email_opened", "watched_trailer"))
 SENDER = Sender(
     name="braze",
     secrets=(TOKEN,),
     sign=sign,
-    samples=(
-        MAIL,
-        Sample("braze_behaviour_events.json", ("order_completed", "watched_trailer")),
-        Sample("braze_connector_events.json", ("email_opened",)),
-    ),
-    personal=("example.com", "flora", "198.51.100.7"),
+    samples=(MAIL, BEHAVIOUR, STORAGE),
+    personal=("example.com", "flora", "192.0.2", "5f1e2d3c4b5a69788796a5b4", "crm-4711"),
 )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mailtailor.events.event import Event
 from mailtailor.events.sources.webhook import Delivery, Normalizing, Person
+from mailtailor.events.untrusted import text, without_addresses
 from mailtailor.instant import Instant
 from mailtailor.tracking import networks
 
@@ -33,6 +34,11 @@ MAX_URL: Final = 8_192
 """What a click's URL may take: a tracked link of ours holds a token of up to 4,096 characters."""
 NOT_SET: Final = "(not set)"
 """The campaign of mails that name none, as web analytics call it; each mail is a message of its own then."""
+
+MAX_FREE_TEXT: Final = 256
+"""What is kept of what a mail server or browser says, which nobody bounds."""
+_MAX_SAID: Final = 65_536
+_UNSET: Final = frozenset({"", "false"})
 
 
 def tells_sends_apart(delivery: Delivery) -> bool:
@@ -79,3 +85,14 @@ def mail_event(
         person=person,
         properties={**(properties or {}), **key, "network": network or None},
     )
+
+
+def is_marked(value: object) -> bool:
+    """Return whether an ESP marks something: some write `true`, some text that may get more values."""
+    return value is True or (isinstance(value, str) and value.strip().lower() not in _UNSET)
+
+
+def free_text(value: object, field: str) -> str | None:
+    """Return the beginning of a text of any length, without addresses: half of one would not be recognized later."""
+    said = text(value, field, limit=_MAX_SAID)
+    return without_addresses(said)[:MAX_FREE_TEXT] if said else None
