@@ -24,7 +24,7 @@ def sign(body: bytes, headers: Mapping[str, str], query: Mapping[str, str], at: 
     return Delivery({**headers, **made}, body, at, query=query, urls=addresses)
 
 
-EVENTS = Sample("hubspot_events.json", ("identified", "identified", "identified", "identified"))
+EVENTS = Sample("hubspot_events.json", (*["identified"] * 5, "unsubscribed"))
 SENDER = Sender(
     name="hubspot",
     secrets=(SECRET,),
