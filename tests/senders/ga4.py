@@ -20,10 +20,17 @@ SHOPPING = Sample(
     "ga4_shopping.json",
     ("page_viewed", "product_viewed", "product_added", "product_added", "order_completed", "generate_lead"),
 )
+MORE = Sample(
+    "ga4_more.json",
+    (
+        *("signed_in", "products_searched", "product_list_viewed", "product_removed", "cart_viewed"),
+        *("checkout_started", "order_refunded", "signed_up"),
+    ),
+)
 SENDER = Sender(
     name="ga4",
     secrets=(SECRET,),
     sign=sign,
-    samples=(SHOPPING,),
+    samples=(SHOPPING, MORE),
     personal=("example.com", "flora", "198.51.100.7"),
 )

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from mailtailor.errors import BadInput
-from mailtailor.events.sources.webhook import Received
+from mailtailor.errors import BadInput, Unauthorized
+from mailtailor.events.sources.registry import webhook_source
+from mailtailor.events.sources.webhook import Delivery, Received
 from mailtailor.profiles.identity import IdentityKind
-from tests.senders import NOW, taken
-from tests.senders.ga4 import SENDER, SHOPPING, sign
+from tests.senders import NOW, take, taken
+from tests.senders.ga4 import MORE, SECRET, SENDER, SHOPPING, sign
 
 BODY: dict[str, Any] = json.loads(SHOPPING.body)
 
@@ -49,6 +50,54 @@ def test_each_product_added_is_an_event_of_its_own() -> None:
     assert len({event.id for event in events}) == 2
 
 
+def test_the_value_of_all_items_is_not_counted_again_for_each() -> None:
+    # when
+    events = told(BODY["events"][2]).events
+    # then
+    assert events[1].properties == {
+        "product_id": "22191R",
+        "name": "Tin",
+        "price": 4.95,
+        "quantity": 1,
+        "currency": "GBP",
+    }
+
+
+def test_a_refund_counts_once_and_two_parts_of_an_order_twice() -> None:
+    # given
+    refund = json.loads(MORE.body)["events"][6]
+    another = {**refund, "params": {**refund["params"], "value": 4.95, "items": [{"item_id": "22191R"}]}}
+    # when
+    events = told(refund, {**refund, "timestamp_micros": None}, another, timestamp_micros=None).events
+    # then
+    assert events[0].id == events[1].id != events[2].id
+    assert [event.properties["order_id"] for event in events] == ["1001"] * 3
+
+
+def test_people_without_a_browser_do_not_share_their_events() -> None:
+    # when
+    ids = [told({"name": "x"}, client_id=None, user_id=user).events[0].id for user in ("1", "2", "1")]
+    # then
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_an_app_s_installation_is_a_browser() -> None:
+    # when
+    [event] = told({"name": "page_view"}, user_id=None, client_id=None, app_instance_id="0123456789abcdef").events
+    # then
+    assert [one.kind for one in event.identities] == [IdentityKind.ANONYMOUS_ID]
+
+
+@pytest.mark.parametrize("query", [{}, {"api_secret": ""}, {"api_secret": "another"}, {"measurement_id": SECRET}])
+def test_who_does_not_know_the_secret_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized):
+        take(Delivery({}, SHOPPING.body, NOW, query=query), "ga4")
+
+
+def test_the_caller_learns_what_could_not_be_used_though_google_would_not_tell() -> None:
+    assert webhook_source("ga4").reply is None
+
+
 def test_an_event_with_a_time_is_the_same_when_it_is_sent_again_and_one_without_is_not() -> None:
     # given
     view = BODY["events"][1]
@@ -61,6 +110,8 @@ def test_the_time_is_the_event_s_own_or_that_of_the_request() -> None:
     assert told({"name": "x"}).events[0].occurred_at == 1_799_999_000_000
     assert told({"name": "x", "timestamp_micros": 1_799_998_000_000_000}).events[0].occurred_at == 1_799_998_000_000
     assert told({"name": "x"}, timestamp_micros=None).events[0].occurred_at == NOW
+    # and many write it as text
+    assert told({"name": "x"}, timestamp_micros="1799999000000000").events == told({"name": "x"}).events
 
 
 def test_a_browser_alone_is_somebody_and_google_s_consent_is_not_ours() -> None:
@@ -79,8 +130,13 @@ def test_a_browser_alone_is_somebody_and_google_s_consent_is_not_ours() -> None:
         (7, "events must be an object."),
         ({"name": "1st"}, "name must begin with a Latin letter."),
         ({"name": "x", "params": []}, "params must be an object."),
-        ({"name": "x", "timestamp_micros": "soon"}, "timestamp_micros must be a number."),
-        ({"name": "x", "timestamp_micros": 1e30}, "timestamp_micros is no time since 1970."),
+        ({"name": "event_corrected"}, "name is a name that this source must not use."),
+        ({"name": "email_opened"}, "name is a name that this source must not use."),
+        ({"name": "x", "timestamp_micros": "soon"}, "timestamp_micros must be whole microseconds since 1970."),
+        ({"name": "x", "timestamp_micros": -1}, "timestamp_micros must be whole microseconds since 1970."),
+        ({"name": "x", "timestamp_micros": 1e15}, "timestamp_micros must be text."),
+        ({"name": "x", "timestamp_micros": 10**19}, "timestamp_micros is no time since 1970."),
+        ({"name": "view_item", "params": {}}, "items is missing."),
         ({"name": "view_item", "params": {"items": {}}}, "items must be a list."),
         ({"name": "view_item", "params": {"items": [{"price": "x"}]}}, "properties.price must be a number."),
     ],

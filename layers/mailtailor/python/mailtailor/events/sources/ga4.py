@@ -1,12 +1,14 @@
 """Google Analytics 4's Measurement Protocol as our events: what a server-side collection would send to Google.
 
 `POST /webhooks/ga4?measurement_id=...&api_secret=...` with the protocol's body; the API secret is an entry of the
-ingest secret, and need not be Google's. `consent` in the body is about Google's ads and is not ours.
+ingest secret, and need not be Google's. `consent` in the body is about Google's ads and is not ours. Google does not
+say what it could not use; we do, with a status that is as good.
 
-The protocol has no event ids. A purchase is named by its transaction; anything else by client, time, name and
-parameters, so an event without `timestamp_micros` that is sent again is another one.
+The protocol has no event ids. A purchase is named by its transaction; a refund by it and what was refunded; anything
+else by who, time, name and parameters, so an event without `timestamp_micros` that is sent again is another one.
 
-Sources: Google, "Measurement Protocol reference" (body, limits), "Recommended events" (names and parameters).
+Sources: Google, "Measurement Protocol reference" (body, time), "Send Measurement Protocol events to Google Analytics"
+(limits), "Recommended events" (names and parameters).
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtailor.errors import BadInput
-from mailtailor.events.event import Event, event_type
+from mailtailor.events.event import Event
+from mailtailor.events.sources.foreign import foreign_type
 from mailtailor.events.sources.signatures import check_secret
-from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, Reply, WebhookSource
-from mailtailor.events.untrusted import BadField, epoch, mapping, number, parse, text
+from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, WebhookSource
+from mailtailor.events.untrusted import BadField, epoch, mapping, parse, text
 from mailtailor.events.vocabulary import MAX_PRODUCTS
+from mailtailor.instant import Instant
 
 NAME: Final = "ga4"
 TYPES: Final[Mapping[str, str]] = {
@@ -37,14 +41,20 @@ TYPES: Final[Mapping[str, str]] = {
     "purchase": "order_completed",
     "refund": "order_refunded",
     "search": "products_searched",
+    "login": "signed_in",
+    "sign_up": "signed_up",
 }
 """Others keep their name."""
-OF_ONE_PRODUCT: Final = frozenset({"product_viewed", "product_clicked", "product_added", "product_removed"})
+OF_ONE_PRODUCT: Final = frozenset(
+    {"product_viewed", "product_clicked", "product_added", "product_removed", "product_added_to_wishlist"}
+)
 """Each of their items is an event of its own, for segments ask of these what was viewed or added."""
 PARAMETERS: Final[Mapping[str, str]] = {
     "transaction_id": "order_id",
     "value": "total",
     "search_term": "query",
+    "item_list_id": "list_id",
+    "item_list_name": "list",
     "page_location": "url",
     "page_title": "title",
     "page_referrer": "referrer",
@@ -81,38 +91,55 @@ def _normalize(item: Item, given: Normalizing) -> list[Event]:
     name = text(event.get("name"), "name", limit=64)
     if name is None:
         raise BadField("name", "is missing")
-    kind = TYPES.get(name) or event_type(name)
-    if not kind[:1].isalpha():
-        raise BadField("name", "must begin with a Latin letter")
+    kind = TYPES.get(name) or foreign_type(name, "name")
     params = mapping(event.get("params"), "params")
     browser = text(who.get("client_id") or who.get("app_instance_id"), "client_id", limit=256)
     person = Person(user_id=text(who.get("user_id"), "user_id", limit=256), anonymous_id=browser)
-    micros = event.get("timestamp_micros") or who.get("timestamp_micros")
-    milliseconds = number(micros, "timestamp_micros")
-    at = None if milliseconds is None else epoch(milliseconds / 1_000, "timestamp_micros", unit=1)
-    products, properties = _products(params), _properties(params)
-    event_id = _id(kind, params) or given.derived_id(
-        browser, given.received_at if at is None else at, name, json.dumps(params, sort_keys=True, default=str)
+    at = _time(event.get("timestamp_micros") or who.get("timestamp_micros"))
+    event_id = _id(kind, params, given) or given.derived_id(
+        browser or person.user_id, given.received_at if at is None else at, name, _content(params)
     )
-    if kind in OF_ONE_PRODUCT and products:
-        named = [(f"{event_id}:{number_}", {**properties, **product}) for number_, product in enumerate(products)]
-    else:
-        named = [(event_id, {**properties, "products": products} if products else properties)]
     return [
         made
-        for one_id, told in named
+        for one_id, told in _told(kind, event_id, params)
         for made in given.event(kind, event_id=one_id, at=at, person=person, properties=told)
     ]
 
 
-def _id(kind: str, params: Mapping[str, Any]) -> str:
+def _time(micros: object) -> Instant | None:
+    told = text(micros, "timestamp_micros", limit=20)
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdecimal()):
+        raise BadField("timestamp_micros", "must be whole microseconds since 1970")
+    return epoch(int(told) // 1_000, "timestamp_micros", unit=1)
+
+
+def _id(kind: str, params: Mapping[str, Any], given: Normalizing) -> str:
     """Return the id of what has one: a sale counts once, however often it is told."""
     transaction = text(params.get("transaction_id"), "transaction_id", limit=100)
-    return f"{kind}:{transaction}" if transaction and kind == "order_completed" else ""
+    if transaction and kind == "order_completed":
+        return f"{kind}:{transaction}"
+    if transaction and kind == "order_refunded":
+        return f"{kind}:{transaction}:{given.derived_id(_content(params.get('items')), params.get('value'))}"
+    return ""
 
 
-def _properties(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {PARAMETERS.get(name, name): value for name, value in params.items() if name not in LEFT}
+def _content(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _told(kind: str, event_id: str, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return ids and properties of what an event becomes."""
+    properties = {PARAMETERS.get(name, name): value for name, value in params.items() if name not in LEFT}
+    products = _products(params)
+    if kind not in OF_ONE_PRODUCT:
+        return [(event_id, {**properties, "products": products} if products else properties)]
+    if not products:
+        raise BadField("items", "is missing")
+    # The value is that of all items.
+    properties.pop("total", None)
+    return [(f"{event_id}:{index}", {**properties, **product}) for index, product in enumerate(products)]
 
 
 def _products(params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -129,4 +156,4 @@ def _products(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-WEBHOOK: Final = WebhookSource(name=NAME, verify=_verify, items=_items, normalize=_normalize, reply=Reply(status=204))
+WEBHOOK: Final = WebhookSource(name=NAME, verify=_verify, items=_items, normalize=_normalize)
