@@ -23,7 +23,7 @@ from typing import Any, Final
 from mailtailor.events.event import Event
 from mailtailor.events.sources import mail_events
 from mailtailor.events.sources.foreign import foreign_type
-from mailtailor.events.sources.mail_events import MAIL_TYPES, mail_event
+from mailtailor.events.sources.mail_events import MAIL_TYPES, free_text, mail_event
 from mailtailor.events.sources.signatures import check_bearer
 from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, WebhookSource, objects
 from mailtailor.events.untrusted import BadField, mapping, number, parse, text, time
@@ -143,8 +143,8 @@ def _mail(kind: str, event_id: str, xdm: Mapping[str, Any], person: Person, give
         message_id=text(marketing.get("messageID"), "directMarketing.messageID", limit=128) or event_id,
         properties={
             "url": text(marketing.get("linkURL"), "directMarketing.linkURL", limit=mail_events.MAX_URL),
-            "user_agent": text(browser.get("userAgent"), "environment.browserDetails.userAgent", limit=1_024),
-            "reason": text(reason, "directMarketing.emailBouncedDetails", limit=1_024),
+            "user_agent": free_text(browser.get("userAgent"), "environment.browserDetails.userAgent"),
+            "reason": free_text(reason, "directMarketing.emailBouncedDetails"),
         },
     )
 
