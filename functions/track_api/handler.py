@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
@@ -26,14 +26,6 @@ from mailtailor.events.sources import segment
 from mailtailor.events.untrusted import BadField, parse, plain
 from mailtailor.instant import Instant
 from mailtailor.tracking.tokens import BadToken, StitchToken, read_stitch
-
-CORS: Final = {"access-control-allow-origin": "*"}
-PREFLIGHT: Final = {
-    **CORS,
-    "access-control-allow-methods": "POST, OPTIONS",
-    "access-control-allow-headers": "authorization, content-encoding, content-type",
-    "access-control-max-age": "86400",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +142,6 @@ def _refused(error: MailtailorError) -> dict[str, Any]:
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
     try:
-        request = http.request(event)
-        if request.method == "OPTIONS":
-            return http.response(204, headers=PREFLIGHT)
-        response = answer(request, dependencies())
+        return answer(http.request(event), dependencies())
     except MailtailorError as error:
-        response = _refused(error)
-    response["headers"].update(CORS)
-    return response
+        return _refused(error)

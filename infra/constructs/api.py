@@ -51,7 +51,20 @@ class PublicApi(Construct):
         self._only_administrators = HttpUserPoolAuthorizer(
             "Administrators", administrators, user_pool_clients=[administrators.client]
         )
-        self.api = apigatewayv2.HttpApi(self, "Api", description="Mailtailor", create_default_stage=False)
+        self.api = apigatewayv2.HttpApi(
+            self,
+            "Api",
+            description="Mailtailor",
+            create_default_stage=False,
+            # Web pages of any origin may call the tracking API, which asks for a key; the API answers preflights by
+            # itself. No route knows cookies, so a page gains nothing elsewhere that a server would not get too.
+            cors_preflight=apigatewayv2.CorsPreflightOptions(
+                allow_origins=["*"],
+                allow_methods=[apigatewayv2.CorsHttpMethod.POST],
+                allow_headers=["authorization", "content-encoding", "content-type"],
+                max_age=Duration.days(1),
+            ),
+        )
         log = logs.LogGroup(
             self, "AccessLog", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
         )

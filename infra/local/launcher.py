@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from contextvars import ContextVar
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,6 +157,35 @@ def read_streams_anew() -> None:
     lambda_svc._restore_esm_positions = restore_other_positions  # noqa: SLF001
 
 
+def hand_over_packed_bodies() -> None:
+    """Hand a packed body to its function as base64, as bytes that are no text.
+
+    MiniStack looks at the content type alone and reads gzip that is declared as JSON as if it were UTF-8, which
+    destroys it. AWS's documents leave open what it does; that it is this is to be seen there first.
+    """
+    packed: ContextVar[bool] = ContextVar("packed", default=False)
+    invoke, is_text = apigateway._invoke_lambda_proxy, apigateway._v2_request_body_is_text  # noqa: SLF001
+
+    async def invoke_with_encoding(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - MiniStack's own forms
+        headers: dict[str, str] = arguments[5]
+        packed.set(headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"})
+        return await invoke(*arguments, **named)
+
+    apigateway._invoke_lambda_proxy = invoke_with_encoding  # noqa: SLF001
+    apigateway._v2_request_body_is_text = lambda kind: not packed.get() and is_text(kind)  # noqa: SLF001
+
+
+def answer_preflights() -> None:
+    """Answer the preflights of an API by its configuration, which CloudFormation writes with capital letters."""
+    preflight, add = apigateway._cors_preflight_response, apigateway._cors_response_headers  # noqa: SLF001
+
+    def uncapitalized(configuration: dict[str, Any]) -> dict[str, Any]:
+        return {name[:1].lower() + name[1:]: value for name, value in configuration.items()}
+
+    apigateway._cors_preflight_response = lambda cors, origin: preflight(uncapitalized(cors), origin)  # noqa: SLF001
+    apigateway._cors_response_headers = lambda cors, origin: add(uncapitalized(cors), origin)  # noqa: SLF001
+
+
 def sign_tokens() -> None:
     """Let administrators' tokens be good, and no others.
 
@@ -237,6 +267,8 @@ def main() -> None:
     take_numbers_from_parameters()
     admit_labelled_alarms()
     read_streams_anew()
+    hand_over_packed_bodies()
+    answer_preflights()
     sign_tokens()
     keep_web_pages_out()
     stop_with_the_parent()

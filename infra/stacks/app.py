@@ -169,7 +169,7 @@ class AppStack(Stack):
         )
         api.route(
             "/v1/{call}",
-            (*POST, apigatewayv2.HttpMethod.OPTIONS),
+            POST,
             job=track_api,
             unauthenticated_because="The function checks the write key; Segment's SDKs put it in header or body.",
             throttled=True,

@@ -372,7 +372,6 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /c/{proxy+}",
         "HEAD /c/{proxy+}",
         "POST /v1/{call}",
-        "OPTIONS /v1/{call}",
         "POST /webhooks/{source}",
         "GET /webhooks/{source}",
         "GET /content/{block}",
@@ -446,7 +445,6 @@ def test_what_anybody_can_send_without_a_signed_token_is_throttled(everything: T
         limits.keys()
         == {
             "POST /v1/{call}",
-            "OPTIONS /v1/{call}",
             "POST /webhooks/{source}",
             "GET /webhooks/{source}",
         }

@@ -496,6 +496,11 @@ class TestCalls:
     def test_what_a_call_needs_is_named(self, call: str, payload: dict[str, Any], message: str) -> None:
         assert refused(call, **payload) == message
 
+    def test_traits_of_an_identify_may_stand_in_its_context(self) -> None:
+        assert one("identify", context={"traits": {"firstName": "Ann"}}).attributes == {"first_name": "Ann"}
+        assert one("identify", traits={"a": 1}, context={"traits": {"b": 2}}).attributes == {"a": 1}
+        assert one("page", context={"traits": {"firstName": "Ann"}}).attributes == {}
+
     def test_what_is_around_a_call_is_kept_in_part(self) -> None:
         # when
         event = one("page", context={"locale": "en-GB", "ip": "203.0.113.7", "page": {"path": "/sale"}})

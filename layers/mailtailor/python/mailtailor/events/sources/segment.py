@@ -395,7 +395,10 @@ def _alias(_payload: Payload) -> dict[str, Any]:
 
 
 def _identify(payload: Payload) -> dict[str, Any]:
-    traits = mapping(payload.get("traits"), "traits")
+    # RudderStack's SDK for Python has them in the context.
+    traits = mapping(payload.get("traits"), "traits") or mapping(
+        mapping(payload.get("context"), "context").get("traits"), "context.traits"
+    )
     attributes: dict[str, Any] = {}
     for name, value in traits.items():
         if name == "address":
