@@ -66,6 +66,9 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     try:
         received = receive(source, delivery, given.intake.pseudonymizer())
     except BadInput as error:
+        # Some senders must be told 200 lest they stop everything else; only this tells us.
+        logger.error("A signed body could not be read.", extra={"source": source.name, "reason": error.message})
+        count("WebhooksUnreadable")
         return {**http.error_response(error), "statusCode": source.unreadable}
     given.intake.send(received.events)
     _park(source, delivery, received, given.intake)

@@ -33,7 +33,7 @@ LOSSES: Final = {
     DYNAMIC_CONTENT: ("ContentFailed",),
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped",),
-    WEBHOOK_INGEST: ("EventsRejected",),
+    WEBHOOK_INGEST: ("EventsRejected", "WebhooksUnreadable"),
 }
 """What these functions count instead of failing: a recipient always gets an answer, a profile stays writable, and a
 sender is not asked again for what it cannot mend (`mailtailor events parked` shows it)."""

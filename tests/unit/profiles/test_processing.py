@@ -67,6 +67,25 @@ def test_consent_counts_for_what_happens_at_its_very_instant() -> None:
     assert world.members() == {"browse_abandoners"}
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("browsed_before", [True, False])
+def test_what_names_a_browser_alone_counts_as_its_person_s_though_they_were_linked_in_the_same_batch(
+    together: bool, browsed_before: bool
+) -> None:
+    # given a person who allows tracking, and a browser of which that is not known, seen before or not
+    world = World()
+    world.process(consented())
+    if browsed_before:
+        world.process(event("identified", id="b", identities=identities(("anonymous_id", BROWSER))))
+    linking = event("identified", id="l", identities=identities(("user_id", ANNA), ("anonymous_id", BROWSER)))
+    viewed = event("product_viewed", id="v", identities=identities(("anonymous_id", BROWSER)))
+    # when
+    for batch in ([linking, viewed],) if together else ([linking], [viewed]):
+        world.process(*batch)
+    # then
+    assert world.members() == {"browse_abandoners"}
+
+
 def test_what_consent_admits_only_at_the_second_attempt_reaches_the_archive_too() -> None:
     # given consent that is given between read and write
     world = World()

@@ -189,6 +189,7 @@ class Processor:
         for _ in range(MAX_HOPS):
             moved = {key: pointer for key in works if (pointer := loaded[key].profile.merged_into)}
             if not moved:
+                _join_linked(works)
                 return loaded
             for key, target in moved.items():
                 self._remember(key, target)
@@ -359,6 +360,23 @@ class WakeUpProcessor:
             outcome.flips += len(flips)
             return
         raise TooManyConflicts(loaded.profile.id)
+
+
+def _join_linked(works: dict[str, _Work]) -> None:
+    """Join the work of those whom another one's events will link, for both are one person's from this batch on.
+
+    Apart, what names a browser alone would be judged by what the browser allowed, in a batch of its own by what the
+    person did.
+    """
+    for key in list(works):
+        if key not in works:
+            continue
+        weaker = [one.id for event in works[key].events if event.profile_id is None for one in event.identities[1:]]
+        for identity in weaker:
+            if identity != key and identity in works:
+                work = works.pop(identity)
+                works[key].events += work.events
+                works[key].messages |= work.messages
 
 
 def send_wake_up(wake: Wake, profile: Profile, now: Instant) -> None:
