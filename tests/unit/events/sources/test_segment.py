@@ -542,6 +542,11 @@ class TestBrowsers:
         assert self.of_browser("identify", traits=traits).attributes == {"first_name": "Ann"}
         assert set(one("identify", traits=traits).attributes) == {"plan", "mailtailor_segment", "first_name"}
 
+    @pytest.mark.parametrize("name", ["Email Opened", "Email Delivered", "Unsubscribed", "Event Corrected"])
+    def test_it_says_nothing_of_mails(self, name: str) -> None:
+        with pytest.raises(BadInput, match="server's write key"):
+            self.of_browser("track", event=name, properties={"campaign": "spring"})
+
     def test_its_alias_is_refused_alone(self) -> None:
         # when
         result = receive(

@@ -42,6 +42,8 @@ MAX_LIST: Final = 20
 SOURCE: Final = "segment"
 CONSENT_EVENTS: Final = frozenset({"segment_consent_preference", "segment_consent_preference_updated"})
 MAIL_EVENTS: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked"})
+FOR_SERVERS: Final = MAIL_EVENTS | {"email_bounced", "email_marked_as_spam", "unsubscribed", "event_corrected"}
+"""What no web page knows: whoever reads its key could take others' opens away, or make some."""
 ADDRESS_PARTS: Final = {
     "city": ("city",),
     "region": ("region", "state"),
@@ -235,6 +237,8 @@ def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
 
 def _event(call: str, payload: Payload, reception: Reception) -> Event:
     said = CALLS[call](payload)
+    if reception.of_browser and said["type"] in FOR_SERVERS:
+        raise BadInput("Such an event needs a server's write key.", "A page knows nothing of mails.")
     if "attributes" in said and reception.of_browser:
         said["attributes"] = {
             name: value
