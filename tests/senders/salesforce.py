@@ -18,6 +18,7 @@ def sign(body: bytes, headers: Mapping[str, str], query: Mapping[str, str], at: 
 
 
 CONTACTS = Sample("salesforce_contacts.xml", ("identified", "identified"))
+CASE = Sample("salesforce_case.xml", ())
 SENDER = Sender(
     name="salesforce",
     secrets=(f"key={KEY}", "org=00D5e000000AbCdEAB"),
@@ -25,7 +26,7 @@ SENDER = Sender(
     samples=(
         CONTACTS,
         Sample("salesforce_opportunity_won.xml", ("order_completed",)),
-        Sample("salesforce_case.xml", ()),
+        CASE,
     ),
     personal=("example.com", "flora", "Meadows", "Invented Lane", "+441632960123", "0035e00000AbCdE"),
 )

@@ -4,21 +4,25 @@ They are not signed. The address carries a key (`?key=...`), which is an entry `
 message names its organization, which must be one of the entries `org=`. Messages come at least once and in any order;
 a notification has an id. Salesforce sends again for a day until it reads an Ack.
 
+A session id that comes along is a credential of the organization; it is not read.
+
 Sources: Salesforce, "Outbound Messaging", "Understanding Outbound Messaging" and "Important Security Considerations"
 of the SOAP API guide; the message's WSDL (Ack, namespaces).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from mailtailor.errors import BadInput
 from mailtailor.events.event import Event, event_type
 from mailtailor.events.sources.entries import named
+from mailtailor.events.sources.records import is_kept
 from mailtailor.events.sources.signatures import check_secret, refused
 from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, Reply, WebhookSource
-from mailtailor.events.untrusted import BadField, is_private, mapping, number, text, time
+from mailtailor.events.untrusted import BadField, mapping, number, text, time
 from mailtailor.instant import Instant
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 NAME: Final = "salesforce"
 SOAP: Final = "{http://schemas.xmlsoap.org/soap/envelope/}"
 MESSAGE: Final = "{http://soap.sforce.com/2005/09/outbound}"
+ORGANIZATION: Final = f"{MESSAGE}OrganizationId"
 TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 MAX_NOTIFICATIONS: Final = 100
 ACK: Final = Reply(
@@ -46,31 +51,46 @@ KEPT: Final[Mapping[str, str]] = {
     "State": "region",
     "Country": "country",
     "PostalCode": "postal_code",
+    "PersonMailingCity": "city",
+    "PersonMailingState": "region",
+    "PersonMailingCountry": "country",
+    "PersonMailingPostalCode": "postal_code",
 }
 LEFT: Final = frozenset(
     {
-        *("Id", "Email", "Name", "LastName", "MiddleName", "Salutation", "Street", "MailingStreet", "Phone", "Fax"),
-        *("HomePhone", "MobilePhone", "OtherPhone", "AssistantPhone", "Birthdate", "Description", "SystemModstamp"),
-        *("LastModifiedDate", "CreatedDate", "OwnerId", "CreatedById", "LastModifiedById"),
+        *("Id", "Name", "Suffix", "Salutation", "Description", "SystemModstamp", "LastModifiedDate", "CreatedDate"),
+        *("OwnerId", "CreatedById", "LastModifiedById", "PersonContactId", "AccountId", "ReportsToId", "PhotoUrl"),
     }
 )
-"""Fields that name or reach a person, or are about the record."""
-PEOPLE: Final = frozenset({"Contact", "Lead", "User"})
+"""Fields that name a person, or are about the record, beside those that `records` leaves out."""
 
 
 def _verify(delivery: Delivery, secrets: Sequence[str], _outside: Outside) -> None:
     check_secret(delivery.query.get("key", ""), named(secrets, "key"))
     try:
-        organization = _notifications(delivery.body).findtext(f"{MESSAGE}OrganizationId", "")
+        organization = _organization(delivery.body)
     except BadInput as error:
         raise refused() from error
     check_secret(organization.strip()[:15], [one[:15] for one in named(secrets, "org")])
 
 
+def _organization(body: bytes) -> str:
+    """Return the organization that a message names at its beginning; the rest is read by `_items`."""
+    from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]  # noqa: PLC0415 - only here
+    from defusedxml.ElementTree import ParseError, iterparse  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    try:
+        elements: Iterable[tuple[str, Element]] = iterparse(BytesIO(body), forbid_dtd=True)
+        found = (element.text or "" for _, element in elements if element.tag == ORGANIZATION)
+        return next(found, "")
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise BadInput("The body is not the XML of an outbound message.") from error
+
+
 def _notifications(body: bytes) -> Element:
     """Return the message of a SOAP body; documents that define anything of their own are refused unread."""
-    from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]  # noqa: PLC0415 - only here
-    from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]  # noqa: PLC0415
+    from defusedxml.common import DefusedXmlException  # noqa: PLC0415 - as above
+    from defusedxml.ElementTree import ParseError, fromstring  # noqa: PLC0415
 
     try:
         envelope: Element = fromstring(body, forbid_dtd=True)
@@ -101,33 +121,40 @@ def _normalize(item: Item, given: Normalizing) -> list[Event]:
     if notification is None:
         raise BadField("Id", "is missing")
     fields = mapping(item["fields"], "sObject")
-    if kind in PEOPLE:
-        return _identified(notification, kind, fields, given)
-    return OBJECTS[kind](notification, fields, given) if kind in OBJECTS else []
+    match kind:
+        case "Contact" | "Lead" | "User":
+            return _identified(notification, kind, fields, fields.get("Email"), given)
+        case "Account" if fields.get("PersonEmail"):
+            return _identified(notification, kind, fields, fields["PersonEmail"], given)
+        case "Opportunity":
+            return _won(notification, fields, given)
+    return []
 
 
-def _identified(notification: str, kind: str, fields: Mapping[str, Any], given: Normalizing) -> list[Event]:
-    attributes: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name in LEFT or is_private(name):
-            continue
-        attribute = KEPT.get(name) or event_type(name.removesuffix("__c"))
-        attributes[attribute] = text(value, name, limit=256)
+def _identified(
+    notification: str, kind: str, fields: Mapping[str, Any], email: object, given: Normalizing
+) -> list[Event]:
+    attributes = {
+        # An emptied field empties the attribute: left out, the old value would stay.
+        KEPT.get(name) or event_type(name.removesuffix("__c")): text(value, name, limit=256) or ""
+        for name, value in fields.items()
+        if name not in LEFT and is_kept(name)
+    }
+    # The account of a person has a contact of its own, by which opportunities and cases name them.
+    record = fields.get("PersonContactId") or fields.get("Id")
     return given.event(
         "identified",
         event_id=notification,
         at=_changed(fields),
-        person=Person(
-            user_id=_record(fields.get("Id"), "Id"),
-            email=text(fields.get("Email"), "Email", limit=256),
-        ),
+        person=Person(user_id=_record(record, "Id"), email=text(email, "Email", limit=256)),
         attributes={"salesforce_object": kind.lower(), **attributes},
     )
 
 
 def _won(notification: str, fields: Mapping[str, Any], given: Normalizing) -> list[Event]:
-    """Return the sale of an opportunity that was won, if the message names the contact it was won with."""
-    if text(fields.get("IsWon"), "IsWon", limit=8) != "true":
+    """Return the sale of an opportunity that was won, if the message says for how much, and with which contact."""
+    total = number(fields.get("Amount"), "Amount")
+    if total is None or text(fields.get("IsWon"), "IsWon", limit=8) != "true":
         return []
     opportunity = text(fields.get("Id"), "Id", limit=64)
     return given.event(
@@ -138,7 +165,7 @@ def _won(notification: str, fields: Mapping[str, Any], given: Normalizing) -> li
         person=Person(user_id=_record(fields.get("ContactId"), "ContactId")),
         properties={
             "order_id": opportunity,
-            "total": number(fields.get("Amount"), "Amount"),
+            "total": total,
             "currency": text(fields.get("CurrencyIsoCode"), "CurrencyIsoCode", limit=8),
         },
     )
@@ -154,5 +181,4 @@ def _changed(fields: Mapping[str, Any]) -> Instant | None:
     return time(fields.get("LastModifiedDate") or fields.get("SystemModstamp"), "LastModifiedDate")
 
 
-OBJECTS: Final[Mapping[str, Callable[[str, Mapping[str, Any], Normalizing], list[Event]]]] = {"Opportunity": _won}
 WEBHOOK: Final = WebhookSource(name=NAME, verify=_verify, items=_items, normalize=_normalize, reply=ACK)
