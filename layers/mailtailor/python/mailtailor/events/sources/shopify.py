@@ -14,10 +14,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mailtailor.events.event import Event
+from mailtailor.events.sources.order_lines import order_lines
 from mailtailor.events.sources.signatures import check_hmac
 from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, WebhookSource
 from mailtailor.events.untrusted import BadField, mapping, number, parse, text, time
-from mailtailor.events.vocabulary import MAX_PRODUCTS
 from mailtailor.instant import Instant
 from mailtailor.profiles.identity import is_email_key
 
@@ -96,7 +96,7 @@ def _sale(order: Mapping[str, Any], order_id: str | None) -> dict[str, Any]:
         "order_id": order_id,
         "total": number(order.get("total_price"), "total_price"),
         "currency": text(order.get("currency"), "currency", limit=8),
-        "products": _products(order),
+        "products": order_lines(order.get("line_items"), "line_items", name="title"),
     }
 
 
@@ -123,27 +123,6 @@ def _buyer(order: Mapping[str, Any]) -> Person:
 
 def _person(customer_id: str | None, email: str | None) -> Person:
     return Person(user_id=f"{NAME}:{customer_id}" if customer_id else None, email=email)
-
-
-def _products(order: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = order.get("line_items")
-    if not isinstance(items, list):
-        raise BadField("line_items", "must be a list")
-    if len(items) > MAX_PRODUCTS:
-        raise BadField("line_items", f"has more than {MAX_PRODUCTS} entries")
-    return [_product(mapping(item, f"line_items[{index}]"), f"line_items[{index}]") for index, item in enumerate(items)]
-
-
-def _product(item: Mapping[str, Any], field: str) -> dict[str, Any]:
-    keys = (text(item.get(name), f"{field}.{name}", limit=MAX_TEXT) for name in ("sku", "product_id"))
-    product = {
-        # The sku names the product in every system of the shop; Shopify's own id only in Shopify.
-        "product_id": next((key for key in keys if key), None),
-        "name": text(item.get("title"), f"{field}.title", limit=1_024),
-        "quantity": number(item.get("quantity"), f"{field}.quantity"),
-        "price": number(item.get("price"), f"{field}.price"),
-    }
-    return {name: value for name, value in product.items() if value is not None}
 
 
 TOPICS: Final[Mapping[str, Callable[[Mapping[str, Any], Normalizing], list[Event]]]] = MappingProxyType(

@@ -17,10 +17,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mailtailor.events.event import Event
+from mailtailor.events.sources.order_lines import order_lines
 from mailtailor.events.sources.signatures import check_hmac
 from mailtailor.events.sources.webhook import Delivery, Item, Normalizing, Outside, Person, Reply, WebhookSource
 from mailtailor.events.untrusted import BadField, mapping, number, parse, text, time
-from mailtailor.events.vocabulary import MAX_PRODUCTS
 from mailtailor.instant import Instant
 from mailtailor.profiles.identity import is_email_key
 
@@ -142,7 +142,7 @@ def _sale(order: Mapping[str, Any], order_id: str) -> dict[str, Any]:
         "order_id": order_id,
         "total": number(order.get("total"), "total"),
         "currency": _currency(order),
-        "products": _products(order),
+        "products": order_lines(order.get("line_items"), "line_items", name="name"),
     }
 
 
@@ -178,27 +178,6 @@ def _buyer(order: Mapping[str, Any]) -> Person:
         user_id=f"{NAME}:{customer_id}" if customer_id not in {None, "0"} else None,
         email=email if email and is_email_key(email) else None,
     )
-
-
-def _products(order: Mapping[str, Any]) -> list[dict[str, Any]]:
-    items = order.get("line_items")
-    if not isinstance(items, list):
-        raise BadField("line_items", "must be a list")
-    if len(items) > MAX_PRODUCTS:
-        raise BadField("line_items", f"has more than {MAX_PRODUCTS} entries")
-    return [_product(mapping(item, f"line_items[{index}]"), f"line_items[{index}]") for index, item in enumerate(items)]
-
-
-def _product(item: Mapping[str, Any], field: str) -> dict[str, Any]:
-    keys = (text(item.get(name), f"{field}.{name}", limit=MAX_TEXT) for name in ("sku", "product_id"))
-    product = {
-        # The sku names the product in every system of the shop; WooCommerce's own id only in WooCommerce.
-        "product_id": next((key for key in keys if key), None),
-        "name": text(item.get("name"), f"{field}.name", limit=1_024),
-        "quantity": number(item.get("quantity"), f"{field}.quantity"),
-        "price": number(item.get("price"), f"{field}.price"),
-    }
-    return {name: value for name, value in product.items() if value is not None}
 
 
 TOPICS: Final[Mapping[str, Callable[[Mapping[str, Any], Normalizing], list[Event]]]] = MappingProxyType(
