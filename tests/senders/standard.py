@@ -33,7 +33,11 @@ SENDER = Sender(
     name="standard",
     secrets=(SECRET,),
     sign=sign,
-    samples=(ORDER, Sample("standard_email_delivered.json", ("email_delivered",))),
-    personal=("example.com", "flora"),
+    samples=(
+        ORDER,
+        Sample("standard_email_delivered.json", ("email_delivered",)),
+        Sample("standard_identified.json", ("identified",)),
+    ),
+    personal=("example.com", "flora", "Meadows", "+441632960123"),
     goes_stale=True,
 )

@@ -149,6 +149,22 @@ def check_ecdsa(given: str, signed: bytes, keys: Iterable[str]) -> None:
     _check_any(verify, keys, given)
 
 
+def check_ed25519(given: str, signed: bytes, keys: Iterable[bytes]) -> None:
+    """Refuse unless `given`, in base64, is the Ed25519 signature of `signed` by one of the keys.
+
+    Parameters
+    ----------
+    keys
+        Public keys, raw.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415 - as above
+
+    def verify(key: bytes, signature: bytes) -> None:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
+
+    _check_any(verify, keys, given)
+
+
 def _check_any(verify: Callable[[K, bytes], None], keys: Iterable[K], given: str) -> None:
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
 
