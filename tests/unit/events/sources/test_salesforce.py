@@ -52,7 +52,23 @@ def test_another_organization_is_refused_and_the_id_may_have_15_characters() -> 
     ids=range(8),
 )
 def test_what_is_no_outbound_message_or_defines_entities_is_refused(body: bytes) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises((Unauthorized, BadInput)):
+        take(sign(body, {}, {}, NOW), "salesforce")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"<!-- <OrganizationId>00D5e000000AbCdEAB</OrganizationId> -->",
+        b"<![CDATA[<OrganizationId>00D5e000000AbCdEAB</OrganizationId>]]>",
+    ],
+)
+def test_an_organization_that_is_only_written_somewhere_is_not_the_messages(before: bytes) -> None:
+    # given: the message itself is of another
+    other = CONTACTS.body.replace(b"00D5e000000AbCdEAB", b"00D000000000000EAA")
+    body = other.replace(b"<OrganizationId>", before + b"<OrganizationId>", 1)
+    # then
+    with pytest.raises(BadInput, match="another organization"):
         take(sign(body, {}, {}, NOW), "salesforce")
 
 
