@@ -43,6 +43,8 @@ def world() -> Iterator[Engine]:
 @pytest.fixture(autouse=True)
 def _as_at_first(world: Engine) -> None:
     world.queued()
+    for key in list(world.intake.parked.listed()):
+        world.intake.parked.remove(key)
     world.set_keys(write_key=WRITE_KEY, browser_key=BROWSER_KEY)
     world.now[0] += 600_000
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtailor.errors import BadInput, MailtailorError, TooLarge
-from mailtailor.events.untrusted import BadField, clean, number, parse, plain, time, without_addresses
+from mailtailor.events.untrusted import BadField, clean, epoch, number, parse, plain, time, without_addresses
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,6 @@ from mailtailor.events.untrusted import BadField, clean, number, parse, plain, t
         (b"[Infinity]", "not valid JSON"),
         (b'{"a": "\xff"}', "not valid UTF-8"),
         (b"\xed\xa0\x80", "not valid UTF-8"),
-        (b"[" * 500_000, "nested too deeply"),
-        (b'{"a":' * 100_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_refused_in_a_sentence(body: bytes, message: str) -> None:
@@ -168,3 +166,30 @@ def test_a_field_that_holds_an_address_by_its_name_is_left_out_however_it_is_wri
 def test_no_text_holds_what_a_terminal_obeys() -> None:
     controls = "".join(map(chr, [*range(32), *range(127, 160)]))
     assert clean({f"a{controls}b": [f"c{controls}d"]}) == {"a\t\n\rb": ["c\t\n\rd"]}
+
+
+@pytest.mark.parametrize("body", [b"[" * 500_000, b'{"a":' * 100_000])
+def test_json_nested_beyond_any_use_is_too_large(body: bytes) -> None:
+    with pytest.raises(TooLarge, match="nested too deeply"):
+        parse(body)
+
+
+@pytest.mark.parametrize(
+    ("told", "unit", "instant"),
+    [
+        (None, 1_000, None),
+        (0, 1_000, 0),
+        (1_799_999_000, 1_000, 1_799_999_000_000),
+        (1_799_999_000.123456, 1_000, 1_799_999_000_123),
+        ("1799999000", 1_000, 1_799_999_000_000),
+        (1_799_999_000_000, 1, 1_799_999_000_000),
+    ],
+)
+def test_a_time_since_1970_is_an_instant(told: object, unit: int, instant: int | None) -> None:
+    assert epoch(told, "at", unit=unit) == instant
+
+
+@pytest.mark.parametrize("told", [-1, 1e18, 2**62, True, "soon", {}, [1]])
+def test_what_is_no_time_since_1970_names_its_field(told: object) -> None:
+    with pytest.raises(BadField, match=r"^at "):
+        epoch(told, "at", unit=1_000)
