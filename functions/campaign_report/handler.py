@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -18,7 +18,7 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.aws import clients, http
-from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, OutOfTime, UnreadableFile
+from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, OutOfTime, StoredFile, UnreadableFile
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
@@ -128,11 +128,14 @@ def _read(
 ) -> list[str]:
     """Copy all mail files received since then into `folder`; what happened since was received since."""
     days = [archive.mail_day(day * DAY) for day in range(since // DAY, now // DAY + 1)]
-    files = given.bucket.files(days)
-    if len(files) > MAX_FILES or sum(file.size for file in files) > MAX_BYTES:
-        raise _too_much()
-    try:
+
+    def download(files: Sequence[StoredFile]) -> list[str]:
+        if len(files) > MAX_FILES or sum(file.size for file in files) > MAX_BYTES:
+            raise _too_much()
         return given.bucket.download(files, folder, out_of_time=out_of_time)
+
+    try:
+        return given.bucket.whole(lambda: given.bucket.files(days), download)
     except OutOfTime as error:
         raise _too_much() from error
 

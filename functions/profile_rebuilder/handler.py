@@ -15,6 +15,7 @@ from mailtailor.aws.archive_history import ArchiveHistory
 from mailtailor.aws.batches import PoisonMessage, Record, process_each
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
+from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
@@ -65,17 +66,19 @@ def connect() -> Dependencies:
     def send(events: Iterable[Event]) -> None:
         archive_queue.send_all(pack((event.model_dump_json(exclude_defaults=True) for event in events), nowhere))
 
+    s3 = clients.s3(connections=CONNECTIONS)
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     rebuilder = Rebuilder(
         store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
         engine=Engine(definitions.segments(), bursts=bursts),
         history=ArchiveHistory(
-            bucket=ArchiveBucket(client=clients.s3(connections=CONNECTIONS), bucket=settings.archive_bucket),
+            bucket=ArchiveBucket(client=s3, bucket=settings.archive_bucket),
             duckdb=archive.connect(
                 memory=f"{settings.aws_lambda_function_memory_size // 2}MiB",
                 threads=2,
                 folder=Path(tempfile.gettempdir()) / "duckdb",
             ),
+            erased=ErasedProfiles(client=s3, bucket=settings.archive_bucket),
         ),
         archive=send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),

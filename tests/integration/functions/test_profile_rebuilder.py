@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import duckdb
 import pytest
 from moto import mock_aws
 
@@ -19,6 +20,8 @@ from functions.event_processor import handler as event_processor
 from functions.profile_rebuilder import handler as profile_rebuilder
 from mailtailor.aws import archive_history, clients, definitions
 from mailtailor.aws.archive_bucket import ArchiveBucket
+from mailtailor.aws.archive_joiner import ArchiveJoiner
+from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.events.archive import bucket
 from mailtailor.instant import DAY, HOUR
@@ -62,6 +65,17 @@ class Archived(Cloud):
             self.deliver(*(bodies or pack([ANNA])), queue="rebuilds"), CONTEXT
         )
         return answer
+
+    def files(self) -> list[str]:
+        keys = [one["Key"] for one in self.s3.list_objects_v2(Bucket="archive", Prefix="events/")["Contents"]]
+        return [key for key in keys if f"bucket={bucket(ANNA):02}" in key]
+
+    def joiner(self) -> ArchiveJoiner:
+        return ArchiveJoiner(
+            bucket=ArchiveBucket(client=self.s3, bucket="archive"),
+            duckdb=duckdb.connect(),
+            erased=ErasedProfiles(client=self.s3, bucket="archive"),
+        )
 
     def clicking(self) -> bool:
         profile = ProfileTable(client=self.dynamodb, table="profiles").read(ANNA)
@@ -188,26 +202,18 @@ def test_the_buckets_of_merged_profiles_are_read_too(cloud: Archived) -> None:
     assert cloud.clicking()
 
 
-@pytest.mark.parametrize("fault", ["corrupt", "gone"])
+@pytest.mark.parametrize("fault", ["corrupt", "withheld"])
 def test_a_file_that_cannot_be_read_is_named_and_the_message_comes_again(
-    cloud: Archived, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path, fault: str
+    cloud: Archived, caplog: pytest.LogCaptureFixture, tmp_path: Path, fault: str
 ) -> None:
-    # given
+    # given: one that is no Parquet, or one that S3 lists and does not hand out
     cloud.process(consented())
     cloud.archive(*clicks())
-    keys = [one["Key"] for one in cloud.s3.list_objects_v2(Bucket="archive", Prefix="events/")["Contents"]]
-    mine = [key for key in keys if f"bucket={bucket(ANNA):02}" in key]
+    mine = cloud.files()
     if fault == "corrupt":
         cloud.s3.put_object(Bucket="archive", Key=mine[0], Body=b"PAR1 no more")
     else:
-        listed = ArchiveBucket.files
-
-        def files(self: Any, prefixes: Any) -> Any:
-            found = listed(self, prefixes)
-            cloud.s3.delete_object(Bucket="archive", Key=mine[0])
-            return found
-
-        monkeypatch.setattr(ArchiveBucket, "files", files)
+        cloud.s3.put_object(Bucket="archive", Key=mine[0], Body=b"", StorageClass="GLACIER")
     cloud.damage()
 
     # when
@@ -220,6 +226,46 @@ def test_a_file_that_cannot_be_read_is_named_and_the_message_comes_again(
     assert any(mine[0] in one for one in said)
     assert not cloud.clicking()
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_files_that_are_joined_while_they_are_read_are_read_as_they_are_then(
+    cloud: Archived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: what is listed is joined before it can be fetched
+    cloud.process(consented())
+    for one in clicks():
+        cloud.archive({**one, "received_at": now() - DAY})
+    listed = ArchiveBucket.files
+
+    def files(self: ArchiveBucket, prefixes: Any) -> Any:
+        found = listed(self, prefixes)
+        if len(found) > 1:
+            cloud.joiner().join(found[0].folder, found)
+        return found
+
+    monkeypatch.setattr(ArchiveBucket, "files", files)
+    cloud.damage()
+
+    # when
+    answer = cloud.rebuild()
+
+    # then
+    assert len(cloud.files()) == 1
+    assert answer == {"batchItemFailures": []}
+    assert cloud.clicking()
+
+
+def test_what_was_erased_is_not_remembered_again(cloud: Archived) -> None:
+    # given: rows that no joining has taken away yet
+    cloud.process(consented())
+    cloud.archive(*clicks())
+    ErasedProfiles(client=cloud.s3, bucket="archive").add([ANNA], now() - 2 * DAY + HOUR)
+    cloud.damage()
+    # when
+    answer = cloud.rebuild()
+    # then: one click came after the erasure
+    assert answer == {"batchItemFailures": []}
+    assert not cloud.clicking()
 
 
 def test_a_request_that_comes_again_reads_nothing(cloud: Archived) -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailtailor.consent.policy import Purpose
+from mailtailor.consent.policy import Basis, Purpose
 from mailtailor.events import archive
 from mailtailor.events.archive import READ_SQL, Part, bucket, parts, prefix
 from mailtailor.events.event import Event
-from mailtailor.instant import DAY
+from mailtailor.instant import DAY, HOUR
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -42,6 +42,8 @@ EVENTS = st.builds(
     properties=st.dictionaries(TEXT, JSON, max_size=3),
     attributes=st.dictionaries(TEXT, JSON, max_size=3),
     consent=st.dictionaries(st.sampled_from(Purpose), st.booleans()),
+    context=st.dictionaries(TEXT, JSON, max_size=3),
+    basis=st.none() | st.sampled_from(Basis),
 )
 
 
@@ -81,7 +83,8 @@ def read(folder: Path, duckdb: DuckDBPyConnection) -> list[Event]:
     names = [column[0] for column in rows.description or ()]
     parsed = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
     for row in parsed:
-        row.update({name: json.loads(row[name]) for name in ("properties", "attributes", "consent")})
+        row.update({name: json.loads(row[name]) for name in ("properties", "attributes", "consent", "context")})
+        row["basis"] = row["basis"] or None
     return [Event.model_validate(row) for row in parsed]
 
 
@@ -210,3 +213,82 @@ def test_files_can_be_written_by_several_threads_of_one_connection(duckdb: DuckD
 
     # then
     assert all(files[part.key].startswith(b"PAR1") for part in made)
+
+
+OLD_FORM_SQL = """\
+COPY (
+    SELECT $id AS id, 'product_viewed' AS type, 'web' AS source, $profile AS profile_id,
+           make_timestamp_ms($at)::TIMESTAMP_MS AS occurred_at, make_timestamp_ms($at)::TIMESTAMP_MS AS received_at,
+           '{"sku":"1"}' AS properties, '{}' AS attributes, '{"tracking":true}' AS consent
+) TO '%s' (FORMAT parquet, COMPRESSION zstd)
+"""
+"""A file as it was written before events had context, basis and version."""
+
+
+def write_old(folder: Path, one: Event, duckdb: DuckDBPyConnection) -> str:
+    file = folder / prefix(one) / "0123456789abcdef0123456789abcdef.parquet"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    duckdb.execute(OLD_FORM_SQL % file, {"id": one.id, "profile": one.profile_id, "at": one.occurred_at})
+    return str(file)
+
+
+OLD = event(1, properties={"sku": "1"}, consent={Purpose.TRACKING: True})
+
+
+def test_files_of_the_old_form_are_read_alone_and_beside_new_ones(duckdb: DuckDBPyConnection, tmp_path: Path) -> None:
+    # given
+    new = event(2, context={"page": {"path": "/lamp"}}, basis=Basis.CONSENT)
+    old_file = write_old(tmp_path, OLD, duckdb)
+
+    # then
+    assert read(tmp_path, duckdb) == [OLD]
+    assert archive.read(duckdb, [old_file], [OLD.profile_id or ""]) == [OLD]
+
+    # when
+    write(tmp_path, parts({"m1": [new]}), duckdb)
+
+    # then
+    files = [str(file) for file in tmp_path.rglob("*.parquet")]
+    profiles = [one.profile_id or "" for one in (OLD, new)]
+    assert sorted(read(tmp_path, duckdb), key=lambda one: one.id) == [OLD, new]
+    assert sorted(archive.read(duckdb, files, profiles), key=lambda one: one.id) == [OLD, new]
+
+
+def test_whatever_reads_takes_the_same_one_of_doubles_of_the_same_times(
+    duckdb: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    # given: an event that came again when its profile had been merged into another
+    before, after = event(1), event(1, profile_id=event(2).profile_id)
+
+    # when
+    for one in (after, before):
+        write(tmp_path, parts({"m1": [one]}), duckdb)
+
+    # then
+    assert read(tmp_path, duckdb) == [before] == archive.once_each([after, before])
+
+
+@pytest.mark.parametrize(
+    ("folder", "hours"),
+    [("events/received=2023-11-15/bucket=07/", (0, 24)), ("mail/received=2023-11-15/hour=13/", (13, 14))],
+)
+def test_a_folder_tells_when_what_is_in_it_was_received(folder: str, hours: tuple[int, int]) -> None:
+    midnight = NOON - 12 * HOUR
+    assert archive.span(folder) == tuple(midnight + hour * HOUR for hour in hours)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "events/",
+        "events/received=2023-11-15/",
+        "events/received=2023-11-15/hour=07/",
+        "mail/received=2023-11-15/bucket=07/",
+        "mail/received=2023-11-15/hour=24/",
+        "mail/received=2023-02-30/hour=01/",
+        "other/received=2023-11-15/bucket=07/",
+    ],
+)
+def test_what_is_no_folder_of_the_archive_is_refused(folder: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        archive.span(folder)

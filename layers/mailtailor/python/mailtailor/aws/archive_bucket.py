@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from mailtailor.aws.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECTIONS: Final = 32
 """Requests at once when much is read: S3 answers a small one in some 20 ms, most of which is waiting."""
+
+LISTINGS: Final = 5
+"""How often files are listed anew that were replaced while they were read; each joining replaces them once."""
+MAX_KEYS: Final = 1_000
+"""S3's limit of keys in one DeleteObjects."""
+
+T = TypeVar("T")
 
 
 class OutOfTime(Exception):
@@ -24,12 +34,21 @@ class UnreadableFile(Exception):
     """A file that was listed cannot be fetched; the message is its name."""
 
 
+class NotDeleted(Exception):
+    """S3 kept some files that were to be deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file of the archive and its size in bytes."""
 
     key: str
     size: int
+
+    @property
+    def folder(self) -> str:
+        """The file's folder, with its slash."""
+        return self.key[: self.key.rfind("/") + 1]
 
 
 def _never() -> bool:
@@ -55,6 +74,40 @@ class ArchiveBucket:
             Bucket=self._bucket, Key=key, Body=parquet, ContentType="application/vnd.apache.parquet"
         )
 
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete files; those that are gone already are no error.
+
+        Raises
+        ------
+        NotDeleted
+            If S3 kept any.
+        """
+        wanted = list(keys)
+        for start in range(0, len(wanted), MAX_KEYS):
+            some = wanted[start : start + MAX_KEYS]
+            answer = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
+            )
+            if errors := answer.get("Errors"):
+                raise NotDeleted(f"{len(errors)} of {len(some)} files were kept: {errors[0].get('Code')}")
+
+    def by_folder(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, list[StoredFile]]]:
+        """Yield each folder below `prefix` that has files, with its slash, and its files, in the order of names.
+
+        Parameters
+        ----------
+        prefix
+            Where to look.
+        after
+            A folder up to which, itself included, all are left out.
+        """
+        # "0" comes after the slash, and so after all names in the folder.
+        start = {"StartAfter": f"{after.removesuffix('/')}0"} if after else {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **start)
+        stored = (StoredFile(one["Key"], one["Size"]) for page in pages for one in page.get("Contents", []))
+        for folder, files in groupby(stored, key=lambda file: file.folder):
+            yield folder, list(files)
+
     def folders(self, prefix: str) -> list[str]:
         """Return the folders directly below `prefix`, each with its slash."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -66,6 +119,33 @@ class ArchiveBucket:
         """Return all files below `prefixes`."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             return [file for found in pool.map(self._below, prefixes) for file in found]
+
+    def whole(self, listed: Callable[[], Sequence[StoredFile]], read: Callable[[Sequence[StoredFile]], T]) -> T:
+        """Return what `read` makes of the files `listed`, which it downloads.
+
+        Files are joined at any time. If one was listed and is gone when it is fetched, all are listed and read anew,
+        for what was in it is in another file now.
+
+        Raises
+        ------
+        UnreadableFile
+            If a file is still there and cannot be fetched, or files were replaced again and again.
+        """
+        attempt = 1
+        while True:
+            files = listed()
+            try:
+                return read(files)
+            except UnreadableFile as error:
+                # Whether S3 says of a missing file that it is forbidden depends on rights, so the list decides.
+                if attempt == LISTINGS or self.holds(str(error)):
+                    raise
+                logger.info("Files were joined while they were read.", file=str(error), attempt=attempt)
+                attempt += 1
+
+    def holds(self, key: str) -> bool:
+        """Return whether there is a file of that name."""
+        return any(file.key == key for file in self._below(key))
 
     def _below(self, prefix: str) -> list[StoredFile]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
@@ -102,3 +182,17 @@ class ArchiveBucket:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def shares(files: Iterable[StoredFile], *, most_files: int, most_bytes: int) -> Iterator[list[StoredFile]]:
+    """Yield the files in shares that are small enough to be on disk at once; one that is too large comes alone."""
+    share: list[StoredFile] = []
+    size = 0
+    for file in files:
+        if share and (len(share) == most_files or size + file.size > most_bytes):
+            yield share
+            share, size = [], 0
+        share.append(file)
+        size += file.size
+    if share:
+        yield share

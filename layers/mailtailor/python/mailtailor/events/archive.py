@@ -3,7 +3,8 @@
 One file is `events/received=2026-11-24/bucket=07/<hash>.parquet`. The day is that of receipt, so that an import of
 years makes few files and a day once past is complete; the bucket is a hash of the profile's id, so that all events of
 a profile are found in a sixteenth of the data. The file is named by its content: a batch that comes again overwrites
-what it wrote. A batch that comes again in other company makes doubles, which readers remove (`READ_SQL`).
+what it wrote. A batch that comes again in other company makes doubles, which readers remove (`READ_SQL`). Of a day that
+is over the files are joined (`joining`); then the name begins with `joined-`.
 
 | column | type | meaning |
 |---|---|---|
@@ -11,6 +12,12 @@ what it wrote. A batch that comes again in other company makes doubles, which re
 | type, source, profile_id | VARCHAR | as in `Event` |
 | occurred_at, received_at | TIMESTAMP_MS | UTC |
 | properties, attributes, consent | VARCHAR | JSON objects |
+| context | VARCHAR | JSON object; older files lack it, which means an empty one |
+| basis | VARCHAR | why it may be kept, empty if nobody said; older files lack it, which means empty |
+| version | INTEGER | of the event's form; older files lack it, which means 1 |
+
+A column is only ever added, with a meaning for files that lack it; `READ_SQL` and `read` give it to their readers. One
+that changes its meaning gets a new name.
 
 What happens to mails is there a second time, narrow, for counting (`mail_counts`):
 `mail/received=2026-11-24/hour=13/<hash>.parquet`, the hour being that of receipt in UTC.
@@ -29,48 +36,74 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
 
+from mailtailor.consent.policy import Basis
 from mailtailor.events.event import Event
-from mailtailor.instant import Instant, to_datetime
+from mailtailor.instant import DAY, HOUR, Instant, from_datetime, to_datetime
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EVENTS: Final = "events/"
+MAIL: Final = "mail/"
 BUCKETS: Final = 16
 CORRECTED: Final = "event_corrected"
 MAIL_TYPES: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked", CORRECTED})
 MAX_POSITION: Final = (1 << 31) - 1
 
-READ_SQL: Final = """\
-SELECT id, type, source, profile_id, occurred_at, received_at, properties, attributes, consent
-FROM read_parquet($files, hive_partitioning = true)
-QUALIFY row_number() OVER (PARTITION BY id ORDER BY occurred_at, received_at) = 1
-"""
-"""Each event once; of doubles the one that occurred first, as profiles count them. `$files` is a pattern of paths."""
+_FOLDER: Final = re.compile(
+    r"(?:events|mail)/received=(?P<day>\d{4}-\d\d-\d\d)/(?:bucket=(?P<bucket>\d\d)|hour=(?P<hour>[01]\d|2[0-3]))/",
+    re.ASCII,
+)
 
-_OF_PROFILES_SQL: Final = """\
-SELECT id, type, source, profile_id, epoch_ms(occurred_at), epoch_ms(received_at), properties, attributes, consent
-FROM read_parquet($files, hive_partitioning = false)
-WHERE list_contains($profiles, profile_id)
+FORM_SQL: Final = """\
+SELECT NULL::VARCHAR AS context, NULL::VARCHAR AS basis, NULL::INTEGER AS version WHERE false
+UNION ALL BY NAME
 """
+"""Put before a `FROM read_parquet(…, union_by_name = true)`, it gives the columns that all of its files may lack."""
+
+FIRST_SQL: Final = """\
+QUALIFY row_number() OVER (
+    PARTITION BY id
+    ORDER BY occurred_at, received_at, profile_id, type, source, properties, attributes, consent, context, basis
+) = 1
+"""
+"""Each event once; of doubles the one that occurred first, as profiles count them. The other columns only decide
+between rows of the same times, so that every reader takes the same one."""
+
+READ_SQL: Final = f"""\
+SELECT id, type, source, profile_id, occurred_at, received_at, properties, attributes, consent,
+       coalesce(context, '{{}}') AS context, coalesce(basis, '') AS basis, coalesce(version, 1) AS version
+FROM ({FORM_SQL}FROM read_parquet($files, union_by_name = true, hive_partitioning = true))
+{FIRST_SQL}"""  # noqa: S608 - of our own text
+"""Each event once, in the form of today. `$files` is a pattern of paths, or a list of them."""
+
+_OF_PROFILES_SQL: Final = f"""\
+SELECT id, type, source, profile_id, epoch_ms(occurred_at), epoch_ms(received_at), properties, attributes, consent,
+       coalesce(context, '{{}}'), coalesce(basis, ''), coalesce(version, 1)
+FROM ({FORM_SQL}FROM read_parquet($files, union_by_name = true, hive_partitioning = false))
+WHERE list_contains($profiles, profile_id)
+"""  # noqa: S608 - of our own text
 
 _WRITE_EVENTS_SQL: Final = """\
 COPY (
     SELECT id, type, source, profile_id,
            make_timestamp_ms(occurred_at)::TIMESTAMP_MS AS occurred_at,
            make_timestamp_ms(received_at)::TIMESTAMP_MS AS received_at,
-           properties, attributes, consent
+           properties, attributes, consent, context, basis, version
     FROM read_json($rows, format = 'newline_delimited', columns = {
         id: 'VARCHAR', type: 'VARCHAR', source: 'VARCHAR', profile_id: 'VARCHAR', occurred_at: 'BIGINT',
-        received_at: 'BIGINT', properties: 'VARCHAR', attributes: 'VARCHAR', consent: 'VARCHAR'})
+        received_at: 'BIGINT', properties: 'VARCHAR', attributes: 'VARCHAR', consent: 'VARCHAR', context: 'VARCHAR',
+        basis: 'VARCHAR', version: 'INTEGER'})
     ORDER BY profile_id, occurred_at, id
 ) TO '%s' (FORMAT parquet, COMPRESSION zstd)
 """
@@ -191,27 +224,46 @@ def read(connection: DuckDBPyConnection, files: Sequence[str], profile_ids: Iter
     if not files:
         return []
     found = connection.execute(_OF_PROFILES_SQL, {"files": list(files), "profiles": list(profile_ids)})
-    return [
-        Event(
-            id=id_,
-            type=type_,
-            source=source,
-            profile_id=profile_id,
-            occurred_at=occurred_at,
-            received_at=received_at,
-            properties=json.loads(properties),
-            attributes=json.loads(attributes),
-            consent=json.loads(consent),
-        )
-        for id_, type_, source, profile_id, occurred_at, received_at, properties, attributes, consent in (
-            found.fetchall()
-        )
-    ]
+    return [_event(*row) for row in found.fetchall()]
+
+
+def _event(  # noqa: PLR0917 - a row's columns, in their order
+    id_: str,
+    type_: str,
+    source: str,
+    profile_id: str,
+    occurred_at: Instant,
+    received_at: Instant,
+    properties: str,
+    attributes: str,
+    consent: str,
+    context: str,
+    basis: str,
+    version: int,
+) -> Event:
+    return Event.model_validate(
+        {
+            "version": version,
+            "id": id_,
+            "type": type_,
+            "source": source,
+            "profile_id": profile_id,
+            "occurred_at": occurred_at,
+            "received_at": received_at,
+            "properties": json.loads(properties),
+            "attributes": json.loads(attributes),
+            "consent": json.loads(consent),
+            "context": json.loads(context),
+            "basis": Basis(basis) if basis else None,
+        }
+    )
 
 
 def once_each(events: Iterable[Event]) -> list[Event]:
     """Return each event once, of doubles the one that occurred first, in order of their time; as `READ_SQL` does."""
-    ordered = sorted(events, key=lambda event: (event.occurred_at, event.received_at, event.id))
+    ordered = sorted(
+        events, key=lambda event: (event.occurred_at, event.received_at, event.id, event.profile_id or "", _row(event))
+    )
     first: dict[str, Event] = {}
     for event in ordered:
         first.setdefault(event.id, event)
@@ -220,12 +272,30 @@ def once_each(events: Iterable[Event]) -> list[Event]:
 
 def mail_day(received_at: Instant) -> str:
     """Return the folder, with its slash, of the narrow rows of all that was received that day."""
-    return f"mail/received={to_datetime(received_at).date().isoformat()}/"
+    return f"{MAIL}received={to_datetime(received_at).date().isoformat()}/"
 
 
 def mail_prefix(received_at: Instant) -> str:
     """Return the folder of the narrow rows of what was received then."""
     return f"{mail_day(received_at)}hour={to_datetime(received_at).hour:02}"
+
+
+def span(folder: str) -> tuple[Instant, Instant]:
+    """Return when what is in a file's folder was received: from, and up to but without.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not one of the archive's.
+    """
+    match = _FOLDER.fullmatch(folder)
+    if not match or (match["bucket"] is None) == folder.startswith(EVENTS):
+        raise ValueError(f"not a folder of the archive: {folder}")
+    day = from_datetime(datetime.fromisoformat(match["day"]).replace(tzinfo=UTC))
+    if match["hour"] is None:
+        return day, day + DAY
+    start = day + int(match["hour"]) * HOUR
+    return start, start + HOUR
 
 
 def parts(batch: Mapping[str, Iterable[Event]]) -> list[Part]:
@@ -265,6 +335,9 @@ def _row(event: Event) -> str:
             "properties": _compact(event.properties),
             "attributes": _compact(event.attributes),
             "consent": _compact({str(purpose): granted for purpose, granted in event.consent.items()}),
+            "context": _compact(event.context),
+            "basis": event.basis or "",
+            "version": event.version,
         }
     )
 

@@ -1,0 +1,179 @@
+"""Joining files of the archive: each row once, and none of those who asked to be forgotten.
+
+Whatever joins, in whatever shares and order, and however often: what readers see stays the same, for of doubles a
+joined file keeps the very row that readers would take. A joined file is named so that it sorts after all that it was
+made of. So whoever lists names in their order while files are replaced sees a row in the old file, in the new one or in
+both, but never in neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from mailtailor.events import archive
+from mailtailor.instant import Instant
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_JOINED: Final = re.compile(r"joined-(\d{6})-[0-9a-f]{32}\.parquet")
+
+_ERASED_SQL: Final = """\
+WITH erased AS (
+    SELECT unnest($profiles::VARCHAR[]) AS erased_id, make_timestamp_ms(unnest($instants::BIGINT[])) AS erased_at
+)
+"""
+_EVENTS_SQL: Final = (
+    f"FROM ({archive.FORM_SQL}FROM read_parquet($files, union_by_name = true, hive_partitioning = false))"
+)
+_MAIL_SQL: Final = "FROM read_parquet($files, union_by_name = true, hive_partitioning = false)"
+
+_EVENTS_ERASED_SQL: Final = "EXISTS (FROM erased WHERE erased_id = profile_id AND received_at < erased_at)"
+# Mail rows do not say when they were received, only their folder does, to the hour; within it what occurred before the
+# erasure goes.
+_MAIL_ERASED_SQL: Final = """\
+EXISTS (FROM erased WHERE erased_id = profile_id AND occurred_at < erased_at
+        AND make_timestamp_ms($start) < erased_at)"""
+
+_JOIN_EVENTS_SQL: Final = f"""\
+COPY (
+    {_ERASED_SQL}
+    SELECT * REPLACE (
+        coalesce(context, '{{}}') AS context, coalesce(basis, '') AS basis, coalesce(version, 1) AS version
+    )
+    {_EVENTS_SQL}
+    WHERE NOT {_EVENTS_ERASED_SQL}
+    {archive.FIRST_SQL}
+    ORDER BY profile_id, occurred_at, id
+) TO '$target' (FORMAT parquet, COMPRESSION zstd)
+"""
+
+# As mail_counts counts: at the least of the times, and as a machine's if any of the doubles says so.
+_JOIN_MAIL_SQL: Final = f"""\
+COPY (
+    {_ERASED_SQL}
+    SELECT * REPLACE (max(machine) OVER (PARTITION BY id, campaign, corrects) AS machine)
+    {_MAIL_SQL}
+    WHERE NOT {_MAIL_ERASED_SQL}
+    QUALIFY row_number() OVER (
+        PARTITION BY id, campaign, corrects
+        ORDER BY occurred_at, profile_id, instance, type, position, url
+    ) = 1
+    ORDER BY campaign, occurred_at, id, corrects
+) TO '$target' (FORMAT parquet, COMPRESSION zstd)
+"""
+
+_COUNT_EVENTS_SQL: Final = f"""\
+{_ERASED_SQL}
+SELECT count(DISTINCT id) FILTER (NOT gone), count(*) FILTER (gone)
+FROM (SELECT id, {_EVENTS_ERASED_SQL} AS gone {_EVENTS_SQL})
+"""  # noqa: S608 - of our own text
+_COUNT_MAIL_SQL: Final = f"""\
+{_ERASED_SQL}
+SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
+FROM (SELECT (id, campaign, corrects) AS row, {_MAIL_ERASED_SQL} AS gone {_MAIL_SQL})
+"""  # noqa: S608 - of our own text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Erasure:
+    """A profile whose rows that were received before `at` are to go."""
+
+    profile_id: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a joined file holds.
+
+    Parameters
+    ----------
+    rows
+        Of the file; there is no file if there are none.
+    erased
+        Rows that were left out for good.
+    """
+
+    rows: int
+    erased: int
+
+
+class JoinedWrong(Exception):
+    """A joined file does not hold what it should, so nothing may be deleted for it."""
+
+
+def is_joined(key: str) -> bool:
+    """Return whether a file has been joined already."""
+    return _JOINED.fullmatch(key.rpartition("/")[2]) is not None
+
+
+def joined_key(sources: Iterable[str], content: bytes) -> str:
+    """Return the key of a file that is joined of the files `sources`, all of one folder."""
+    keys = list(sources)
+    found = [_JOINED.fullmatch(key.rpartition("/")[2]) for key in keys]
+    generation = 1 + max((int(match[1]) for match in found if match), default=0)
+    return f"{keys[0].rpartition('/')[0]}/joined-{generation:06}-{hashlib.sha256(content).hexdigest()[:32]}.parquet"
+
+
+def join(
+    connection: DuckDBPyConnection, files: Sequence[str], target: Path, *, folder: str, erasures: Iterable[Erasure]
+) -> Joined:
+    """Write `target` of `files`, all of one folder of the archive.
+
+    Raises
+    ------
+    JoinedWrong
+        If the file that was written does not hold each row once.
+    duckdb.Error
+        If a file cannot be read; see `unreadable`.
+    """
+    mail = folder.startswith(archive.MAIL)
+    given = _given(files, folder, erasures)
+    counted = connection.execute(_COUNT_MAIL_SQL if mail else _COUNT_EVENTS_SQL, given).fetchall()
+    [(rows, erased)] = counted
+    if rows:
+        # COPY takes no parameter for its target; the folder's name is our own.
+        connection.execute((_JOIN_MAIL_SQL if mail else _JOIN_EVENTS_SQL).replace("$target", str(target)), given)
+        [(written,)] = connection.execute("SELECT count(*) FROM read_parquet($file)", {"file": str(target)}).fetchall()
+        if written != rows:
+            raise JoinedWrong(f"{written} rows instead of {rows} in {folder}")
+    return Joined(rows, erased)
+
+
+def erasable(connection: DuckDBPyConnection, file: str, *, folder: str, erasures: Iterable[Erasure]) -> int:
+    """Return how many rows of a file are to be erased."""
+    mail = folder.startswith(archive.MAIL)
+    counted = connection.execute(_COUNT_MAIL_SQL if mail else _COUNT_EVENTS_SQL, _given([file], folder, erasures))
+    [(_, erased)] = counted.fetchall()
+    return int(erased)
+
+
+def unreadable(connection: DuckDBPyConnection, files: Iterable[str]) -> list[str]:
+    """Return those of the files of which something cannot be read."""
+    found = []
+    for file in files:
+        try:
+            connection.execute("SELECT bit_xor(hash(COLUMNS(*))) FROM read_parquet($file)", {"file": file}).fetchall()
+        except duckdb.Error:
+            found.append(file)
+    return found
+
+
+def _given(files: Sequence[str], folder: str, erasures: Iterable[Erasure]) -> dict[str, object]:
+    listed = sorted(erasures)
+    given: dict[str, object] = {
+        "files": list(files),
+        "profiles": [one.profile_id for one in listed],
+        "instants": [one.at for one in listed],
+    }
+    if folder.startswith(archive.MAIL):
+        given["start"], _ = archive.span(folder)
+    return given
