@@ -261,13 +261,27 @@ def _event(  # noqa: PLR0917 - a row's columns, in their order
 
 def once_each(events: Iterable[Event]) -> list[Event]:
     """Return each event once, of doubles the one that occurred first, in order of their time; as `READ_SQL` does."""
-    ordered = sorted(
-        events, key=lambda event: (event.occurred_at, event.received_at, event.id, event.profile_id or "", _row(event))
-    )
     first: dict[str, Event] = {}
-    for event in ordered:
+    for event in sorted(events, key=_order):
         first.setdefault(event.id, event)
     return list(first.values())
+
+
+def _order(event: Event) -> tuple[Instant | str, ...]:
+    """Return what puts events in the order of `FIRST_SQL`; ids stand where they part events of different ids alone."""
+    return (
+        event.occurred_at,
+        event.received_at,
+        event.id,
+        event.profile_id or "",
+        event.type,
+        event.source,
+        _compact(event.properties),
+        _compact(event.attributes),
+        _compact({str(purpose): granted for purpose, granted in event.consent.items()}),
+        _compact(event.context),
+        event.basis or "",
+    )
 
 
 def mail_day(received_at: Instant) -> str:

@@ -72,9 +72,14 @@ ORDER BY position NULLS LAST, address
 """
 
 _CAMPAIGNS_SQL: Final = """\
-SELECT campaign, epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)), count(DISTINCT id)
-FROM read_parquet($files, hive_partitioning = false)
-WHERE type <> 'event_corrected' AND occurred_at >= make_timestamp_ms($since)
+SELECT campaign, epoch_ms(min(occurred_at)), epoch_ms(max(occurred_at)), count(*)
+FROM (
+    SELECT campaign, id, min(occurred_at) AS occurred_at
+    FROM read_parquet($files, hive_partitioning = false)
+    WHERE type <> 'event_corrected'
+    GROUP BY campaign, id
+)
+WHERE occurred_at >= make_timestamp_ms($since)
 GROUP BY campaign ORDER BY max(occurred_at) DESC, campaign
 LIMIT $most
 """
