@@ -64,6 +64,10 @@ PROFILE_REBUILDER: Final = Job(
     name="profile_rebuilder", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive")
 )
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
+ARCHIVE_WATERMARK: Final = Job(name="archive_watermark", timeout=30)
+# As long as Lambda lets them: what is not done then is done in the next hour, and by the next invocation.
+ARCHIVE_COMPACTOR: Final = Job(name="archive_compactor", timeout=900, memory=2048, layers=(*LIBRARY, "archive"))
+ARCHIVE_ERASER: Final = Job(name="archive_eraser", timeout=900, memory=2048, layers=(*LIBRARY, "archive"))
 
 # Below what an HTTP API waits at most.
 CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
@@ -83,6 +87,9 @@ JOBS: Final = (
     DYNAMIC_CONTENT,
     OPEN_TIME_IMAGE,
     EVENT_ARCHIVER,
+    ARCHIVE_WATERMARK,
+    ARCHIVE_COMPACTOR,
+    ARCHIVE_ERASER,
     CAMPAIGN_REPORT,
     INSTRUMENT_API,
 )

@@ -38,7 +38,7 @@ MAX_UNZIPPED: Final = 250 * 1024 * 1024
 """Of a function with its layers (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 MAX_LAYERS: Final = 5
 
-BOTOCORE_SERVICES: Final = frozenset({"dynamodb", "s3", "secretsmanager", "sqs"})
+BOTOCORE_SERVICES: Final = frozenset({"cloudwatch", "dynamodb", "s3", "secretsmanager", "sqs"})
 """The services whose descriptions stay in botocore; those of all others are three quarters of the layer's size."""
 
 PlatformName = Literal["lambda", "local"]

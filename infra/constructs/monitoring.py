@@ -18,6 +18,9 @@ from constructs import Construct
 from infra.constructs.api import PublicApi
 from infra.constructs.function import JobFunction
 from infra.jobs import (
+    ARCHIVE_COMPACTOR,
+    ARCHIVE_ERASER,
+    ARCHIVE_WATERMARK,
     CLICK_REDIRECT,
     DYNAMIC_CONTENT,
     EVENT_PROCESSOR,
@@ -34,6 +37,8 @@ LOSSES: Final = {
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped",),
     WEBHOOK_INGEST: ("EventsRejected", "WebhooksUnreadable"),
+    ARCHIVE_COMPACTOR: ("FilesUnreadable",),
+    ARCHIVE_ERASER: ("FilesUnreadable",),
 }
 """What these functions count instead of failing: a recipient always gets an answer, a profile stays writable, and a
 sender is not asked again for what it cannot mend (`mailtailor events parked` shows it)."""
@@ -124,6 +129,7 @@ class Monitoring(Construct):
         failures = api.api.metric_server_error(period=_MINUTE, statistic="Sum")
         self._alarm("ApiErrors", failures, above=0, periods=2, why="The API answered with 5xx.")
         self._alarm_if_still(clock)
+        self._watch_watermark()
         _dashboard(self, api=api, functions=functions, queues=queues, lag=lag)
 
     def _watch_functions(self, functions: Sequence[JobFunction]) -> None:
@@ -164,6 +170,26 @@ class Monitoring(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=why,
+        ).add_alarm_action(self._action)
+
+    def _watch_watermark(self) -> None:
+        lag = cloudwatch.Metric(
+            namespace="Mailtailor",
+            metric_name="ArchiveLag",
+            dimensions_map={"service": ARCHIVE_WATERMARK.name},
+            period=Duration.minutes(15),
+            statistic="Maximum",
+        )
+        cloudwatch.Alarm(
+            self,
+            "ArchiveLag",
+            metric=lag,
+            # Under an hour while nothing fails, however much comes in (docs/archive.md).
+            threshold=3 * 3600,
+            evaluation_periods=2,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            alarm_description="The archive's watermark stands still: days are not compacted, recomputing waits.",
         ).add_alarm_action(self._action)
 
     def _alarm_if_still(self, clock: JobFunction) -> None:

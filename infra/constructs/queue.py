@@ -52,6 +52,11 @@ class WorkQueue(Construct):
         How long, in seconds, a message waits before it is delivered.
     max_receives
         How often a message is tried before it is a dead letter.
+
+    Attributes
+    ----------
+    visibility
+        How long, in seconds, a message is hidden while it is tried.
     """
 
     def __init__(
@@ -66,6 +71,8 @@ class WorkQueue(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.batching_window = batching_window
+        # Six times the time-out, and the window: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        self.visibility = 6 * consumer.timeout + batching_window
         self.dead_letters = DeadLetters(self, "DeadLetters")
         self.queue = sqs.Queue(
             self,
@@ -75,8 +82,7 @@ class WorkQueue(Construct):
             removal_policy=RemovalPolicy.RETAIN,
             retention_period=Duration.days(4),
             delivery_delay=Duration.seconds(delay) if delay else None,
-            # Six times the time-out, and the window: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-            visibility_timeout=Duration.seconds(6 * consumer.timeout + batching_window),
+            visibility_timeout=Duration.seconds(self.visibility),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=max_receives),
         )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EVENTS_PREFIX = "events/"
 MAIL_PREFIX = "mail/"
+ERASED_PREFIX = "erased/"
 LARGE_PREFIX = "large/"
 PARKED_PREFIX = "parked/"
 CATALOG_KEY = "catalog.json"
@@ -69,7 +70,9 @@ class Archive(PrivateBucket):
                             storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(90)
                         )
                     ],
-                )
+                ),
+                # No event of somebody erased is on its way any longer than this: see docs/archive.md.
+                s3.LifecycleRule(prefix=ERASED_PREFIX, expiration=Duration.days(90)),
             ],
         )
 
@@ -82,9 +85,26 @@ class Archive(PrivateBucket):
 
     def read(self, prefix: str) -> list[iam.PolicyStatement]:
         """Return the rights to list and read what is under `prefix`, and nothing beside it."""
+        return [self.find(prefix), allow(["s3:GetObject"], self.arn_for_objects(f"{prefix}*"))]
+
+    def find(self, *prefixes: str) -> iam.PolicyStatement:
+        """Return the right to list what is under `prefixes`, and nothing beside it."""
         found = allow(["s3:ListBucket"], self.bucket_arn)
-        found.add_condition("StringLike", {"s3:prefix": f"{prefix}*"})
-        return [found, allow(["s3:GetObject"], self.arn_for_objects(f"{prefix}*"))]
+        found.add_condition("StringLike", {"s3:prefix": [f"{prefix}*" for prefix in prefixes]})
+        return found
+
+    def replace(self) -> list[iam.PolicyStatement]:
+        """Return the rights to put other files in the place of the archive's, and to know who was erased."""
+        objects = [self.arn_for_objects(f"{prefix}*") for prefix in (EVENTS_PREFIX, MAIL_PREFIX)]
+        actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+        return [
+            self.find(EVENTS_PREFIX, MAIL_PREFIX, ERASED_PREFIX),
+            *(allow([action], *objects) for action in actions),
+        ]
+
+    def note_erased(self) -> iam.PolicyStatement:
+        """Return the right to add to the list of who was erased."""
+        return allow(["s3:PutObject"], self.arn_for_objects(f"{ERASED_PREFIX}*"))
 
 
 class IntakeStore(PrivateBucket):

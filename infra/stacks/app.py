@@ -21,8 +21,9 @@ from infra.constructs.function import JobFunction
 from infra.constructs.layer import BuiltLayer
 from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.queue import WorkQueue
+from infra.constructs.rights import allow
 from infra.constructs.sources import FlipSource, QueueSource
-from infra.constructs.storage import EVENTS_PREFIX, LARGE_PREFIX, MAIL_PREFIX, PARKED_PREFIX
+from infra.constructs.storage import ERASED_PREFIX, EVENTS_PREFIX, LARGE_PREFIX, MAIL_PREFIX, PARKED_PREFIX
 from infra.jobs import Job, Layer
 from infra.stacks.data import DataStack
 
@@ -95,27 +96,20 @@ class AppStack(Stack):
             description="Whether a click tells the shop's page, by a token that works once, whose click it was",
         )
 
-        reserved_traits = CfnParameter(
-            self,
-            "ReservedTraits",
-            default="",
-            allowed_pattern="^[a-z0-9_,]*$",
-            description="Traits that only a server's write key may set, by their names as attributes, parted by commas",
-        )
-
         api = PublicApi(self, "Http", administrators=data.administrators)
         edge = StaticFallbackEdge(self, "Edge", api_domain=api.domain)
         none_given = CfnCondition(self, "NoPublicUrl", expression=Fn.condition_equals(public_url.value_as_string, ""))
         base_url = Fn.condition_if(none_given.logical_id, edge.url, public_url.value_as_string).to_string()
 
         self._hot_path(api, forwarded_parameters.value_as_string, stitching.value_as_string)
-        self._intake(api, base_url, reserved_traits.value_as_string)
+        self._intake(api, base_url)
         self._content(api, base_url)
         self._images(api)
         self._processing(processor_concurrency.value_as_number)
         self._rebuilding()
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
+        self._keeping_the_archive()
         self._administration(api, base_url)
         self._monitor(api)
         self._tell(api, base_url)
@@ -146,7 +140,7 @@ class AppStack(Stack):
                 path, GET, job=function, unauthenticated_because="Recipients open mail; the path is a signed token."
             )
 
-    def _intake(self, api: PublicApi, base_url: str, reserved_traits: str) -> None:
+    def _intake(self, api: PublicApi, base_url: str) -> None:
         data = self._data
         rights = [
             data.events.send(),
@@ -161,11 +155,7 @@ class AppStack(Stack):
             "INGEST_SECRET_ID": data.ingest.secret_arn,
         }
         track_api = self._add(
-            jobs.TRACK_API,
-            [*rights, data.tokens.read()],
-            TOKENS_SECRET_ID=data.tokens.secret_arn,
-            RESERVED_TRAITS=reserved_traits,
-            **environment,
+            jobs.TRACK_API, [*rights, data.tokens.read()], TOKENS_SECRET_ID=data.tokens.secret_arn, **environment
         )
         api.route(
             "/v1/{call}",
@@ -282,6 +272,7 @@ class AppStack(Stack):
                 data.rebuilds.work_off(),
                 data.profiles.replace(),
                 *data.archive.read(EVENTS_PREFIX),
+                data.archive.find(ERASED_PREFIX),
                 data.archive_queue.send(),
                 data.wake_ups.send(),
             ],
@@ -324,6 +315,47 @@ class AppStack(Stack):
             _accept_prefix(archiver.role, ARCHIVE, prefix)
         _accept_prefix(archiver.role, INTAKE, LARGE_PREFIX)
         QueueSource(self, "FromArchive", job=archiver, work=data.archive_queue, batch_size=1000, max_concurrency=2)
+
+    def _keeping_the_archive(self) -> None:
+        data = self._data
+        watermark = self._add(
+            jobs.ARCHIVE_WATERMARK,
+            [allow(["cloudwatch:GetMetricData"], "*"), data.clock.read_and_put()],
+            CLOCK_TABLE=data.clock.table_name,
+            EVENTS_QUEUE=data.events.queue.queue_name,
+            ARCHIVE_QUEUE=data.archive_queue.queue.queue_name,
+            EVENTS_VISIBILITY_SECONDS=str(data.events.visibility),
+            ARCHIVE_VISIBILITY_SECONDS=str(data.archive_queue.visibility),
+        )
+        accept(
+            watermark.role,
+            "AwsSolutions-IAM5[Resource::*]",
+            "CloudWatch knows no smaller resource for reading metrics, which are numbers of messages and requests.",
+        )
+        compactor = self._add(
+            jobs.ARCHIVE_COMPACTOR,
+            [*data.archive.replace(), data.clock.read()],
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+            CLOCK_TABLE=data.clock.table_name,
+        )
+        eraser = self._add(
+            jobs.ARCHIVE_ERASER,
+            [*data.archive.replace(), data.archive.note_erased(), data.profiles.read()],
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+            PROFILES_TABLE=data.profiles.table_name,
+        )
+        for function in (compactor, eraser):
+            for prefix in (EVENTS_PREFIX, MAIL_PREFIX):
+                _accept_prefix(function.role, ARCHIVE, prefix)
+        _accept_prefix(eraser.role, ARCHIVE, ERASED_PREFIX)
+        for name, minutes, function in (("EachFiveMinutes", 5, watermark), ("EachHour", 60, compactor)):
+            events.Rule(
+                self,
+                name,
+                schedule=events.Schedule.rate(Duration.minutes(minutes)),
+                # What a run leaves undone is done by the next one.
+                targets=[targets.LambdaFunction(function.function, retry_attempts=0)],
+            )
 
     @property
     def _works(self) -> Mapping[str, WorkQueue]:
@@ -373,6 +405,9 @@ class AppStack(Stack):
             "IngestSecretId": data.ingest.secret_arn,
             "EspSecretId": data.esp_keys.secret_arn,
             "SegmentClockFunction": self._functions[jobs.SEGMENT_CLOCK].function.function_name,
+            "ArchiveWatermarkFunction": self._functions[jobs.ARCHIVE_WATERMARK].function.function_name,
+            "ArchiveCompactorFunction": self._functions[jobs.ARCHIVE_COMPACTOR].function.function_name,
+            "ArchiveEraserFunction": self._functions[jobs.ARCHIVE_ERASER].function.function_name,
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
             "UserPoolId": data.administrators.user_pool_id,
             "UserPoolClientId": data.administrators.client.user_pool_client_id,

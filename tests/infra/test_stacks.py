@@ -10,6 +10,7 @@ import pytest
 
 from infra.constructs.monitoring import LOSSES
 from infra.jobs import HOT, JOBS
+from mailtailor.events.watermark import UNSEEN_TRIES
 from tests.infra import sources
 from tests.infra.template import Template, reference, text
 
@@ -21,7 +22,7 @@ INTAKE_SETTINGS = {"EVENTS_QUEUE_URL", "INTAKE_BUCKET", "IDENTITY_SECRET_ID", "I
 ENVIRONMENT = {
     "open_pixel": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
     "click_redirect": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID", "FORWARDED_PARAMETERS", "STITCHING"},
-    "track_api": INTAKE_SETTINGS | {"TOKENS_SECRET_ID", "RESERVED_TRAITS"},
+    "track_api": INTAKE_SETTINGS | {"TOKENS_SECRET_ID"},
     "webhook_ingest": INTAKE_SETTINGS | {"PUBLIC_URL"},
     "event_processor": {
         "PROFILES_TABLE",
@@ -40,16 +41,28 @@ ENVIRONMENT = {
     "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
+    "archive_watermark": {
+        "CLOCK_TABLE",
+        "EVENTS_QUEUE",
+        "ARCHIVE_QUEUE",
+        "EVENTS_VISIBILITY_SECONDS",
+        "ARCHIVE_VISIBILITY_SECONDS",
+    },
+    "archive_compactor": {"ARCHIVE_BUCKET", "CLOCK_TABLE"},
+    "archive_eraser": {"ARCHIVE_BUCKET", "PROFILES_TABLE"},
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("s3:PutObject",): ("/events/*", "/mail/*", "/large/*", "/parked/*"),
+    ("s3:PutObject",): ("/events/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
     ("s3:GetObject",): ("/events/*", "/mail/*", "/large/*"),
+    ("s3:DeleteObject",): ("/events/*", "/mail/*"),
 }
 """The only rights that end in a wildcard: an archived object's name cannot be known before."""
+WITHOUT_RESOURCE = {("cloudwatch:GetMetricData",)}
+"""Rights that AWS lets nobody narrow down to a resource."""
 
 ACTION_OF_CALL = {
     "send_message": "sqs:SendMessage",
@@ -63,6 +76,8 @@ ACTION_OF_CALL = {
     "query": "dynamodb:Query",
     "get_object": "s3:GetObject",
     "put_object": "s3:PutObject",
+    "delete_objects": "s3:DeleteObject",
+    "get_metric_data": "cloudwatch:GetMetricData",
     "get_secret_value": "secretsmanager:GetSecretValue",
 }
 ACTIONS_OF_PLATFORM = {
@@ -221,6 +236,8 @@ def test_no_right_is_a_wildcard(everything: Template) -> None:
         assert statement.effect == "Allow"
         for action in statement.actions:
             assert "*" not in action, statement
+        if statement.actions in WITHOUT_RESOURCE:
+            continue
         for resource in statement.resources:
             allowed = tuple(f"}}{prefix}" for prefix in PREFIX_RIGHTS.get(statement.actions, ()))
             assert "*" not in resource or resource.endswith(allowed), statement
@@ -337,7 +354,7 @@ def test_what_a_function_counts_instead_of_failing_raises_an_alarm(everything: T
     alarmed = {
         (alarm.properties["Dimensions"][0]["Value"], alarm.properties["MetricName"])
         for alarm in everything.of_type("AWS::CloudWatch::Alarm")
-        if alarm.properties.get("Namespace") == "Mailtailor"
+        if alarm.properties.get("Namespace") == "Mailtailor" and alarm.properties["MetricName"] != "ArchiveLag"
     }
     # then
     assert alarmed == {(job.name, loss) for job, losses in LOSSES.items() for loss in losses}
@@ -468,11 +485,60 @@ def test_the_access_log_tells_no_one_apart(everything: Template) -> None:
     }
 
 
-def test_the_clock_runs_each_minute(everything: Template) -> None:
-    [rule] = everything.of_type("AWS::Events::Rule")
-    assert rule.properties["ScheduleExpression"] == "rate(1 minute)"
-    [target] = rule.properties["Targets"]
-    assert reference(target["Arn"]) == everything.functions()["segment_clock"].id
+def test_the_clock_runs_each_minute_and_the_archive_is_kept_each_hour(everything: Template) -> None:
+    # given
+    names = {function.id: name for name, function in everything.functions().items()}
+    scheduled = {}
+    # when
+    for rule in everything.of_type("AWS::Events::Rule"):
+        [target] = rule.properties["Targets"]
+        scheduled[names[reference(target["Arn"])]] = rule.properties["ScheduleExpression"]
+    # then
+    assert scheduled == {
+        "segment_clock": "rate(1 minute)",
+        "archive_watermark": "rate(5 minutes)",
+        "archive_compactor": "rate(1 hour)",
+    }
+
+
+def test_the_watermark_knows_how_long_messages_are_hidden_and_how_often_tried(everything: Template) -> None:
+    # given
+    settings = everything.functions()["archive_watermark"].properties["Environment"]["Variables"]
+    queues = {queue.id: queue for queue in everything.of_type("AWS::SQS::Queue")}
+    for name in ("EVENTS", "ARCHIVE"):
+        # when
+        queue = queues[reference(settings[f"{name}_QUEUE"])]
+        # then
+        assert int(settings[f"{name}_VISIBILITY_SECONDS"]) == queue.properties["VisibilityTimeout"]
+        assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == 2 + UNSEEN_TRIES
+        assert "DelaySeconds" not in queue.properties
+
+
+def test_the_archive_raises_an_alarm_when_its_watermark_stands_still_or_is_not_looked_after(
+    everything: Template,
+) -> None:
+    [alarm] = [
+        alarm
+        for alarm in everything.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "ArchiveLag"
+    ]
+    assert alarm.properties["Dimensions"] == [{"Name": "service", "Value": "archive_watermark"}]
+    assert alarm.properties["TreatMissingData"] == "breaching"
+    assert alarm.properties["AlarmActions"]
+
+
+def test_who_was_erased_is_known_longer_than_any_message_lives_and_not_for_ever(everything: Template) -> None:
+    # given: an event may be a dead letter of both its queues, and be redriven on the last day each time
+    longest = 2 * (4 + 14)
+    expirations = [
+        rule["ExpirationInDays"]
+        for bucket in everything.of_type("AWS::S3::Bucket")
+        for rule in bucket.properties.get("LifecycleConfiguration", {"Rules": []})["Rules"]
+        if rule.get("Prefix") == "erased/"
+    ]
+    # then
+    assert expirations == [90]
+    assert longest < 90
 
 
 def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
@@ -481,7 +547,7 @@ def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) ->
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),
         *(f"{queue}DlqUrl" for queue in queues),
-        *("ArchiveBucket", "CatalogBucket", "SegmentClockFunction"),
+        *("ArchiveBucket", "CatalogBucket", "SegmentClockFunction", "ArchiveEraserFunction"),
         *("TokensSecretId", "IdentitySecretId", "IngestSecretId", "EspSecretId"),
     }
 

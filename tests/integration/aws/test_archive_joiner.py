@@ -137,7 +137,7 @@ class World:
         ErasedProfiles(client=edge, bucket=self.name).add([profile_id], NOON + 1)
         for prefix in ("events/", "mail/"):
             for folder, files in ArchiveBucket(client=edge, bucket=self.name).by_folder(prefix):
-                self.joiner(edge).rewrite(folder, files, out_of_time=lambda: False)
+                self.joiner(edge).rewrite(folder, files)
 
     def keys(self) -> list[str]:
         return [file.key for _, files in self.folders() for file in files]
@@ -367,7 +367,7 @@ def test_nothing_is_rewritten_that_has_nothing_to_erase(world: World) -> None:
     world.erase(ANNA)
     # then
     assert len(before & set(world.keys())) == len(before) - 2
-    assert world.joiner().rewrite("events/", [], out_of_time=lambda: True) == Done()
+    assert world.joiner().rewrite("events/", []) == Done()
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 no more", None], ids=["empty", "corrupt", "withheld"])

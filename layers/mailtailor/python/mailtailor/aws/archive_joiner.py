@@ -9,7 +9,7 @@ the joined file is stored has everybody whose rows that file could have brought 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -133,12 +133,8 @@ class ArchiveJoiner:
                 done += self.join(folder, some, erasing=erasing)
         return done
 
-    def rewrite(self, folder: str, files: Sequence[StoredFile], *, out_of_time: Callable[[], bool]) -> Done | None:
+    def rewrite(self, folder: str, files: Sequence[StoredFile]) -> Done:
         """Erase what is to be erased from the files of a folder; those that have nothing of it stay as they are.
-
-        Returns
-        -------
-        What was done; None if time ran out before all was.
 
         Raises
         ------
@@ -148,8 +144,6 @@ class ArchiveJoiner:
         erasures = self._erased.read()
         done = Done()
         for share in shares(files, most_files=FILES_AT_ONCE, most_bytes=BYTES_AT_ONCE):
-            if out_of_time():
-                return None
             affected = self._affected(folder, share, erasures)
             if affected:
                 done += self.join(folder, affected, erasing=True)

@@ -9,6 +9,7 @@ import botocore.session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -45,6 +46,12 @@ def dynamodb(*, timeout: float = 5, attempts: int = 3, connect: float = 1) -> Dy
 def s3(*, timeout: float = 10, attempts: int = 3, connect: float = 1, connections: int = 10) -> S3Client:
     """Return a client for S3 that as many threads can use at once as it has connections."""
     client: S3Client = _client("s3", timeout=timeout, attempts=attempts, connect=connect, connections=connections)
+    return client
+
+
+def cloudwatch(*, timeout: float = 10, attempts: int = 3) -> CloudWatchClient:
+    """Return a client for CloudWatch."""
+    client: CloudWatchClient = _client("cloudwatch", timeout=timeout, attempts=attempts)
     return client
 
 

@@ -27,3 +27,8 @@ def count(name: str, value: int = 1, *, reason: str = "") -> None:
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
     if value and reason:
         metrics.add_metadata(key="reason", value=reason)
+
+
+def seconds(name: str, value: float) -> None:
+    """Note a duration under the metric `name`."""
+    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)
