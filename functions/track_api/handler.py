@@ -33,24 +33,21 @@ class Settings:
     """The function's environment beyond that of all that take events from outside."""
 
     tokens_secret_id: str
-    reserved_traits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the function works with: the intake, the keys of stitch tokens, and traits that only servers may set."""
+    """What the function works with: the intake, and the keys of stitch tokens."""
 
     intake: Intake
     keys: TokenKeys
-    reserved_traits: frozenset[str] = frozenset()
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings, clock = from_environment(Settings), clock_from_environment()
     secret = Secret(client=clients.secrets_manager(), secret_id=settings.tokens_secret_id, clock=clock)
-    reserved = frozenset(name for one in settings.reserved_traits.split(",") if (name := one.strip()))
-    return Dependencies(intake.connect(), TokenKeys(secret), reserved)
+    return Dependencies(intake.connect(), TokenKeys(secret))
 
 
 dependencies = prepared(connect)
@@ -75,12 +72,13 @@ def answer(request: http.Request, function: Dependencies) -> dict[str, Any]:
         new_id=lambda: uuid4().hex,
         redeem=cache(lambda token: redeemed(token, function.keys, now)),
         authority=authority,
-        reserved=function.reserved_traits,
     )
     result = segment.receive(request.path.rstrip("/").rpartition("/")[2], payload, len(body), reception)
     given.send(result.events)
-    _park(result.rejected, now, given)
+    _park(result.parkable, now, given)
     count("EventsAccepted", len(result.events))
+    for kind, number in result.left_out.items():
+        count("BrowserLimits", number, reason=kind)
     if not result.rejected:
         return http.json_response(200, {"success": True})
     return http.json_response(

@@ -36,7 +36,7 @@ def world() -> Iterator[Engine]:
         running.secrets.create_secret(Name="tokens", SecretString=json.dumps(TOKENS))
         patch.setenv("TOKENS_SECRET_ID", "tokens")
         keys = TokenKeys(Secret(client=running.secrets, secret_id="tokens", clock=lambda: running.now[0]))
-        patch.setattr(track_api, "dependencies", lambda: Dependencies(running.intake, keys, frozenset({"plan"})))
+        patch.setattr(track_api, "dependencies", lambda: Dependencies(running.intake, keys))
         yield running
 
 
@@ -333,12 +333,12 @@ def test_no_body_is_ever_our_fault(name: str, body: Any) -> None:
     assert status < 500
 
 
-def test_a_browser_s_key_is_good_and_has_less_authority(world: Engine) -> None:
+def test_a_browser_s_key_is_good_and_has_less_authority(world: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     # given
     said = {
         "userId": "42",
         "anonymousId": "browser",
-        "traits": {"email": "ann@example.com", "plan": "gold", "firstName": "Ann"},
+        "traits": {"email": "ann@example.com", "firstName": "Ann"},
         "context": {"consent": {"categoryPreferences": {"tracking": True}}},
     }
     # when
@@ -346,15 +346,35 @@ def test_a_browser_s_key_is_good_and_has_less_authority(world: Engine) -> None:
     # then
     [event] = world.queued()
     assert [identity.kind for identity in event.identities] == [IdentityKind.USER_ID, IdentityKind.ANONYMOUS_ID]
-    assert (event.attributes, event.consent) == ({"first_name": "Ann"}, {})
+    assert (event.attributes, event.consent) == ({"web_first_name": "Ann"}, {})
+    assert '"BrowserLimits"' in capsys.readouterr().out
 
 
-def test_an_alias_with_a_browser_s_key_is_refused(world: Engine) -> None:
+@pytest.mark.parametrize("name", ["alias", "a", "batch"])
+def test_an_alias_with_a_browser_s_key_is_rejected_in_a_200_and_not_kept(world: Engine, name: str) -> None:
+    # given
+    alias = {"type": "alias", "userId": "42", "previousId": "p"}
     # when
-    status, answer = call("alias", {"userId": "42", "previousId": "p", "writeKey": BROWSER_KEY})
+    status, answer = call(name, {**alias, "batch": [alias], "writeKey": BROWSER_KEY})
     # then
-    assert (status, answer["message"]) == (400, "An alias needs a server's write key.")
+    assert (status, answer["accepted"]) == (200, 0)
+    assert [(rejected["index"], rejected["code"]) for rejected in answer["rejected"]] == [(0, "NotAllowed")]
+    assert (world.queued(), world.parked()) == ([], [])
+
+
+def test_a_browser_that_refuses_is_neither_watched_nor_found_out_by_a_click(world: Engine) -> None:
+    # given
+    refusing = {**stitch(world.now[0]), "consent": {"categoryPreferences": {"tracking": False}}}
+    # then
+    assert call("p", {**PAGE, "context": refusing, "writeKey": BROWSER_KEY}) == (200, {"success": True})
     assert world.queued() == []
+
+
+def test_a_browser_s_key_may_bring_the_token_of_a_click(world: Engine) -> None:
+    # when
+    call("p", {**PAGE, "context": stitch(world.now[0]), "writeKey": BROWSER_KEY})
+    # then
+    assert [event.type for event in world.queued()] == ["browser_stitched", "page_viewed"]
 
 
 def test_a_browser_key_that_is_not_set_opens_nothing(world: Engine) -> None:

@@ -50,9 +50,19 @@ def test_what_is_known_is_kept_and_all_else_left_behind() -> None:
         ({"url": "https://s.example/?mt_stitch=AbC&a=1#b"}, {"url": "https://s.example/?a=1#b"}),
         ({"url": "https://s.example/?a=1&mt_stitch=AbC"}, {"url": "https://s.example/?a=1"}),
         ({"search": "?mt_stitch=AbC"}, {}),
+        ({"search": "?a=1&mt_stitch=A-_C&b=2"}, {"search": "?a=1&b=2"}),
+        (
+            {"referrer": "https://l.example/?next=https%3A%2F%2Fs.example%3Fmt_stitch%3DAbC%26a%3D1&b=2"},
+            {"referrer": "https://l.example/?next=https%3A%2F%2Fs.example%3Fa%3D1&b=2"},
+        ),
+        (
+            {"referrer": "https://l.example/?next=https%3A%2F%2Fs.example%3Fmt_stitch%3DAbC&b=2"},
+            {"referrer": "https://l.example/?next=https%3A%2F%2Fs.example&b=2"},
+        ),
         ({"referrer": "https://[mt_stitch=AbC"}, {}),
         ({"url": "https://s.example/?to=ann@example.com"}, {"url": "https://s.example/?to=[email]"}),
         ({"title": "x" * 500}, {"title": "x" * MAX_TEXT}),
+        ({"title": f"{'x' * 190} ann.longname@example.com"}, {"title": f"{'x' * 190} [email]"}),
         ({"title": 7, "path": None, "url": ["x"]}, {}),
     ],
 )

@@ -483,6 +483,18 @@ def test_the_order_of_statements_does_not_decide_which_attributes_are_kept() -> 
     assert set(kept[0]) == {f"a{n}" for n in range(100)}
 
 
+def test_what_pages_say_of_a_person_never_crowds_out_what_servers_said() -> None:
+    # given
+    world = World()
+    world.process(event("identified", at=NOW - HOUR, attributes={"city": "Bonn"}))
+    # when: whoever reads a page's key states as much as fits, and more
+    for n in range(4):
+        world.process(event("identified", id=f"w{n}", attributes={f"web_{n}_{m}": m for m in range(50)}))
+    # then
+    kept = world.store.profile(ANNA).attributes
+    assert (kept["city"].value, len(kept)) == ("Bonn", 100)
+
+
 def test_what_there_is_no_time_for_fails_and_what_is_done_does_not() -> None:
     # given more profiles than are processed at once, and time for the first of them
     world = World()

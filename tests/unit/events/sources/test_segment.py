@@ -387,6 +387,10 @@ class TestBatch:
         with pytest.raises(BadInput, match="batch must be a list of events"):
             received("batch", {"batch": batch})
 
+    def test_what_a_batch_shares_is_bounded_for_every_parked_event_takes_it_along(self) -> None:
+        with pytest.raises(BadInput, match="8 KB"):
+            received("batch", {"batch": [{}], "context": {"x": "y" * 9_000}})
+
     def test_more_events_than_segment_admits_are_refused_rather_than_lost(self) -> None:
         with pytest.raises(BadInput, match="2,500"):
             received("batch", {"batch": [{}] * 2_501})
@@ -457,6 +461,24 @@ class TestCalls:
         payload = {"batch": [{"type": "page", "userId": "42", "timestamp": to_iso(NOW - 400 * DAY)}]}
         assert received("import", payload).events[0].occurred_at == NOW - 400 * DAY
 
+    def test_when_an_import_is_sent_does_not_move_its_times(self) -> None:
+        # given
+        item = {"type": "page", "userId": "42", "timestamp": to_iso(NOW - 400 * DAY), "sentAt": to_iso(NOW - HOUR)}
+        # when
+        [event] = received("import", {"batch": [item], "sentAt": to_iso(NOW - HOUR)}).events
+        # then
+        assert event.occurred_at == NOW - 400 * DAY
+
+    @pytest.mark.parametrize("name", ["url", "search", "referrer"])
+    def test_no_page_s_address_is_kept_with_the_stitch_token_in_it(self, name: str) -> None:
+        # given
+        said = {name: "https://shop.example/?mt_stitch=AbC&size=m"}
+        # when
+        event = one("page", properties=said, context={"page": said})
+        # then
+        clear = {name: "https://shop.example/?size=m"}
+        assert (event.properties, event.context) == (clear, {"page": clear})
+
     def test_a_screen_is_viewed_like_a_page(self) -> None:
         # when
         event = one("screen", name="Basket", properties={"price": "2.50"})
@@ -509,55 +531,57 @@ class TestCalls:
 
 
 class TestBrowsers:
-    """What a key that everybody can read may not do."""
+    """A key that everybody can read; `test_browser_keys` says what it may not do."""
 
-    BROWSER = replace(RECEPTION, authority=Authority.BROWSER, reserved=frozenset({"plan"}))
+    BROWSER = replace(RECEPTION, authority=Authority.BROWSER)
 
-    def of_browser(self, call: str, **payload: Any) -> Event:
-        return receive(call, {"userId": "42", **payload}, 1, self.BROWSER).events[0]
+    def of_browser(self, call: str, **payload: Any) -> Result:
+        return receive(call, {"userId": "42", **payload}, 1, self.BROWSER)
 
-    def test_it_joins_no_two_known_people(self) -> None:
+    def test_what_it_may_not_say_is_left_out_and_counted_and_the_call_is_taken(self) -> None:
+        # given
+        said = {
+            "anonymousId": "a",
+            "traits": {"email": "ann@example.com", "firstName": "Ann"},
+            "context": {"consent": {"categoryPreferences": {"tracking": True}}},
+        }
         # when
-        event = self.of_browser("identify", anonymousId="a", traits={"email": "ann@example.com"})
+        result = self.of_browser("identify", **said)
         # then
+        [event] = result.events
         assert [identity.kind for identity in event.identities] == [IdentityKind.USER_ID, IdentityKind.ANONYMOUS_ID]
+        assert (event.attributes, event.consent) == ({"web_first_name": "Ann"}, {})
+        assert result.left_out == {"identity": 1, "consent": 1, "trait": 1}
+        assert one("identify", **said).attributes == {"first_name": "Ann"}
 
     def test_it_may_say_who_is_at_the_browser(self) -> None:
         # when
-        event = self.of_browser("identify", userId=None, anonymousId="a", traits={"email": "ann@example.com"})
+        [event] = self.of_browser("identify", userId=None, anonymousId="a", traits={"email": "ann@example.com"}).events
         # then
         assert [identity.kind for identity in event.identities] == [IdentityKind.EMAIL, IdentityKind.ANONYMOUS_ID]
 
-    def test_it_states_no_consent(self) -> None:
-        # given
-        consent = {"consent": {"categoryPreferences": {"tracking": True, "personalization": False}}}
-        # then
-        assert self.of_browser("track", event="Segment Consent Preference Updated", context=consent).consent == {}
-        assert one("identify", context=consent).consent != {}
-
-    def test_it_sets_no_reserved_trait(self) -> None:
-        # given
-        traits = {"plan": "gold", "mailtailorSegment": "vip", "firstName": "Ann"}
-        # then
-        assert self.of_browser("identify", traits=traits).attributes == {"first_name": "Ann"}
-        assert set(one("identify", traits=traits).attributes) == {"plan", "mailtailor_segment", "first_name"}
-
-    @pytest.mark.parametrize("name", ["Email Opened", "Email Delivered", "Unsubscribed", "Event Corrected"])
-    def test_it_says_nothing_of_mails(self, name: str) -> None:
-        with pytest.raises(BadInput, match="server's write key"):
-            self.of_browser("track", event=name, properties={"campaign": "spring"})
-
-    def test_its_alias_is_refused_alone(self) -> None:
+    @pytest.mark.parametrize("call", ["alias", "a"])
+    def test_its_alias_is_rejected_in_a_success_which_no_sdk_takes_for_a_fault(self, call: str) -> None:
         # when
-        result = receive(
-            "batch",
-            {"batch": [{"type": "alias", "userId": "42", "previousId": "p"}, {"type": "page", "userId": "42"}]},
-            1,
-            self.BROWSER,
-        )
+        result = self.of_browser(call, previousId="p")
+        # then
+        assert (result.events, [rejection.index for rejection in result.rejected]) == ([], [0])
+        assert result.parkable == []
+
+    def test_in_a_batch_the_others_are_taken_and_only_what_may_be_used_one_day_is_parkable(self) -> None:
+        # given
+        batch = [
+            {"type": "alias", "userId": "42", "previousId": "p"},
+            {"type": "track", "userId": "42", "event": "Email Opened", "properties": {"campaign": "spring"}},
+            {"type": "page"},
+            {"type": "page", "userId": "42"},
+        ]
+        # when
+        result = self.of_browser("batch", batch=batch)
         # then
         assert [event.type for event in result.events] == ["page_viewed"]
-        assert [rejection.error.message for rejection in result.rejected] == ["An alias needs a server's write key."]
+        assert [rejection.index for rejection in result.rejected] == [0, 1, 2]
+        assert [rejection.index for rejection in result.parkable] == [2]
 
 
 class TestReplay:
@@ -586,3 +610,28 @@ class TestReplay:
         [rejection] = received("batch", {"batch": [{"type": "page"}]}).rejected
         with pytest.raises(BadInput, match="userId is missing"):
             replayed(rejection.item, RECEPTION)
+
+    def test_an_event_without_an_id_is_the_same_however_often_it_is_replayed(self) -> None:
+        # given
+        item = {"payload": {"type": "page", "userId": "42"}, "shared": {}, "authority": "server"}
+        # when
+        first, again = replayed(item, RECEPTION), replayed(item, RECEPTION)
+        other = replayed({**item, "payload": {"type": "page", "userId": "43"}}, RECEPTION)
+        # then
+        assert first == again
+        assert first[0].id not in {other[0].id, "segment:made-here"}
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {},
+            {"payload": {}, "shared": {}},
+            {"payload": {}, "shared": {}, "authority": "king"},
+            {"payload": [], "shared": {}, "authority": "server"},
+            {"payload": {}, "shared": 7, "authority": "server"},
+            {"payload": {"type": "page", "userId": "4"}, "shared": {"context": 7}, "authority": "server"},
+        ],
+    )
+    def test_what_was_not_parked_so_is_a_sentence(self, item: dict[str, Any]) -> None:
+        with pytest.raises(BadInput):
+            replayed(item, RECEPTION)

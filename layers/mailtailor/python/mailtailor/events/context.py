@@ -6,9 +6,9 @@ network and of people, device and advertising ids, coordinates.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 from mailtailor.events.untrusted import without_addresses
 
@@ -22,9 +22,17 @@ KEPT: Final[Mapping[str, tuple[str, ...]]] = {
 }
 TEXTS: Final = {"locale": "locale", "timezone": "timezone", "userAgent": "user_agent"}
 MAX_TEXT: Final = 200
+MAX_READ: Final = 2_000
+"""Of a longer text only so much is looked at."""
 ADDRESSES: Final = frozenset({"url", "referrer", "search"})
 STITCH: Final = "mt_stitch"
 """The parameter that says whose click led to the page: it works once, and belongs into no archive."""
+_STITCHED: Final = re.compile(
+    rf"(?P<before>[?&#]){STITCH}=[\w-]*(?P<after>&?)"
+    rf"|(?P<encoded_before>%3F|%26|%23){STITCH}%3D[\w-]*(?P<encoded_after>(?:%26)?)",
+    re.IGNORECASE,
+)
+"""Encoded it is where a page's address is a parameter of another's."""
 
 
 def kept(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,15 +53,21 @@ def kept(context: Mapping[str, Any]) -> dict[str, Any]:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         return ""
-    if name in ADDRESSES and STITCH in value:
-        value = _without_stitch(value)
-    return str(without_addresses(value[:MAX_TEXT]))
+    value = value[:MAX_READ]
+    # Cut at last: half an address would not be known for one.
+    return str(without_addresses(without_stitch(value) if name in ADDRESSES else value)[:MAX_TEXT])
 
 
-def _without_stitch(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return ""
-    query = "&".join(one for one in parts.query.split("&") if not one.startswith(f"{STITCH}="))
-    return urlunsplit(parts._replace(query=query))
+def without_stitch(address: str) -> str:
+    """Return the address of a page, or its query, without the stitch token; empty if it cannot be taken out."""
+    if STITCH not in address:
+        return address
+    clear = _STITCHED.sub(_rest, address)
+    return "" if STITCH in clear else clear
+
+
+def _rest(found: re.Match[str]) -> str:
+    before, after, encoded_before, encoded_after = found.groups()
+    if before:
+        return before if after else ""
+    return encoded_before if encoded_after else ""

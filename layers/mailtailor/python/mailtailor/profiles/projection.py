@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailtailor.consent.policy import Purpose, allows, may_record, stated, stricter
+from mailtailor.events.browser_keys import WEB
 from mailtailor.events.event import Event
 from mailtailor.instant import FOREVER, Instant
 from mailtailor.profiles import corrections
@@ -173,10 +174,17 @@ def know(profile: Profile, identities: Iterable[str]) -> None:
 
 
 def _make_room(profile: Profile) -> int:
-    """Keep the attributes stated last, as many as there is room for; return how many were dropped."""
+    """Keep the attributes stated last, servers' before browsers', as many as there is room for.
+
+    Return how many were dropped. Whoever reads a page's key could otherwise crowd out what servers said.
+    """
     kept: dict[str, Attribute] = {}
     room = MAX_ATTRIBUTE_BYTES
-    for name, known in sorted(profile.attributes.items(), key=lambda entry: (entry[1].at, entry[0]), reverse=True):
+
+    def last_of_servers_first(entry: tuple[str, Attribute]) -> tuple[bool, Instant, str]:
+        return not entry[0].startswith(WEB), entry[1].at, entry[0]
+
+    for name, known in sorted(profile.attributes.items(), key=last_of_servers_first, reverse=True):
         size = len(name) + len(json.dumps(known.value))
         if size <= room and len(kept) < MAX_ATTRIBUTES:
             kept[name] = known

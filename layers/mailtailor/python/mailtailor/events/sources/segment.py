@@ -1,7 +1,7 @@
 """Calls of Segment's tracking API as our events.
 
-A write key is a server's, which may say anything, or a browser's, which everybody can read in a page: it joins no two
-known people, states no consent and sets no reserved trait (`Authority`).
+A write key is a server's, which may say anything, or a browser's, which everybody can read in a page and which may say
+less (`mailtailor.events.browser_keys`).
 
 Sources of the rules: Segment, "HTTP API", "Spec: Common fields" (timestamps), "Consent object", "E-commerce spec";
 analytics-next for the browser's short paths.
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,7 +22,8 @@ from pydantic import ValidationError
 
 from mailtailor.consent.policy import Purpose
 from mailtailor.errors import BadInput, NotFound
-from mailtailor.events import context
+from mailtailor.events import browser_keys, context
+from mailtailor.events.browser_keys import NotAllowed
 from mailtailor.events.event import Event, Identity, event_type
 from mailtailor.events.untrusted import BadField, clean, is_private, mapping, text, time, without_addresses
 from mailtailor.events.vocabulary import commerce, mail
@@ -33,6 +35,8 @@ from mailtailor.tracking.tokens import StitchToken
 MAX_EVENT_BYTES: Final = 32_768
 MAX_BATCH_BYTES: Final = 512_000
 MAX_BATCH_EVENTS: Final = 2_500
+MAX_SHARED_BYTES: Final = 8_192
+"""Of what a batch says for all its events: each that is parked takes it along."""
 MAX_MESSAGE_ID: Final = 100
 MAX_IDENTITY: Final = 256
 MAX_ATTRIBUTES: Final = 50
@@ -42,8 +46,6 @@ MAX_LIST: Final = 20
 SOURCE: Final = "segment"
 CONSENT_EVENTS: Final = frozenset({"segment_consent_preference", "segment_consent_preference_updated"})
 MAIL_EVENTS: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked"})
-FOR_SERVERS: Final = MAIL_EVENTS | {"email_bounced", "email_marked_as_spam", "unsubscribed", "event_corrected"}
-"""What no web page knows: whoever reads its key could take others' opens away, or make some."""
 ADDRESS_PARTS: Final = {
     "city": ("city",),
     "region": ("region", "state"),
@@ -56,8 +58,6 @@ SHORT: Final = MappingProxyType(
 )
 """The browser SDK's paths."""
 BATCHES: Final = frozenset({"batch", "import"})
-RESERVED: Final = "mailtailor_"
-"""Traits whose names begin so are ours to define."""
 
 Payload = Mapping[str, Any]
 
@@ -105,8 +105,6 @@ class Reception:
         Reads the stitch token that a call carries; None for one that is not good, which the call survives.
     authority
         Whose write key the call carries.
-    reserved
-        Traits that only servers may set, by their names as attributes, beside those that begin with `RESERVED`.
     """
 
     received_at: Instant
@@ -114,12 +112,6 @@ class Reception:
     new_id: Callable[[], str]
     redeem: Callable[[str], StitchToken | None] = _no_stitch
     authority: Authority = Authority.SERVER
-    reserved: frozenset[str] = frozenset()
-
-    @property
-    def of_browser(self) -> bool:
-        """Whether anybody could have made the call."""
-        return self.authority is Authority.BROWSER
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +125,26 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a call."""
+    """What became of a call.
 
-    events: list[Event]
-    rejected: list[Rejection]
+    Attributes
+    ----------
+    events
+        To be queued.
+    rejected
+        What was not taken.
+    left_out
+        How much a browser's key stated beyond its authority, by its kind.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def parkable(self) -> list[Rejection]:
+        """What later code may be able to use."""
+        return [rejection for rejection in self.rejected if not isinstance(rejection.error, NotAllowed)]
 
 
 def receive(call: str, payload: object, size: int, reception: Reception) -> Result:
@@ -158,7 +166,8 @@ def receive(call: str, payload: object, size: int, reception: Reception) -> Resu
     NotFound
         If there is no such call.
     BadInput
-        If nothing of the call can be taken. In a batch one bad event does not refuse the others.
+        If nothing of the call can be taken. In a batch one bad event does not refuse the others; and what a browser's
+        key may not say is rejected, not refused, for its SDK would take that for a fault.
     """
     call = SHORT.get(call, call)
     if call not in BATCHES and call not in CALLS:
@@ -166,13 +175,18 @@ def receive(call: str, payload: object, size: int, reception: Reception) -> Resu
     if not isinstance(payload, dict):
         raise BadInput("The body must be a JSON object.")
     if call in BATCHES:
-        return _batch(payload, size, reception)
+        return _batch(call, payload, size, reception)
     if size > MAX_EVENT_BYTES:
         raise BadInput("The event is larger than 32 KB.")
-    return Result(_events(call, clean(payload), reception), [])
+    result = Result()
+    try:
+        result.events.extend(_events(call, clean(payload), reception, result.left_out))
+    except NotAllowed as error:
+        result.rejected.append(Rejection(0, error, payload))
+    return result
 
 
-def _batch(payload: Payload, size: int, reception: Reception) -> Result:
+def _batch(call: str, payload: Payload, size: int, reception: Reception) -> Result:
     items = payload.get("batch")
     if not isinstance(items, list):
         raise BadField("batch", "must be a list of events")
@@ -180,10 +194,16 @@ def _batch(payload: Payload, size: int, reception: Reception) -> Result:
         raise BadInput("The batch has more than 2,500 events.", "Send it in parts.")
     shared = clean({name: payload.get(name) for name in ("context", "sentAt")})
     mapping(shared["context"], "context")
-    result = Result([], [])
+    if size > MAX_SHARED_BYTES and _size(shared) > MAX_SHARED_BYTES:
+        raise BadInput("The context of the batch is larger than 8 KB.", "Give each event its own.")
+    if call == "import":
+        # Times of history are exact; when they are sent says nothing of the clock that noted them.
+        shared["sentAt"] = None
+        items = [{**item, "sentAt": None} if isinstance(item, dict) else item for item in items]
+    result = Result()
     for index, item in enumerate(items):
         try:
-            result.events.extend(_batched(item, shared, size, reception))
+            result.events.extend(_batched(item, shared, size, reception, result.left_out))
         except BadInput as error:
             told = {"payload": item, "shared": shared, "authority": reception.authority.value}
             result.rejected.append(Rejection(index, error, told))
@@ -193,16 +213,26 @@ def _batch(payload: Payload, size: int, reception: Reception) -> Result:
 def replayed(item: Mapping[str, Any], reception: Reception) -> list[Event]:
     """Return the events of an item that was rejected before, with the authority that its call had.
 
+    An event without an id gets one that is the same at each replay.
+
     Raises
     ------
     BadInput
         If it still cannot be used.
     """
-    authority = Authority(item["authority"])
-    return _batched(item["payload"], item["shared"], 0, replace(reception, authority=authority))
+    payload, shared, authority = (item.get(name) for name in ("payload", "shared", "authority"))
+    if not isinstance(shared, dict) or authority not in set(Authority):
+        raise BadInput("The item is not one that was parked here.")
+    told = json.dumps([reception.received_at, payload, shared], sort_keys=True)
+    derived = reception.pseudonymizer.pseudonym(IdentityKind.ANONYMOUS_ID, f"event\0{told}")
+    with_authority = replace(reception, authority=Authority(authority), new_id=lambda: derived)
+    everything = {"context": shared.get("context"), "sentAt": shared.get("sentAt")}
+    return _batched(payload, everything, 0, with_authority, Counter())
 
 
-def _batched(item: object, shared: Payload, batch_size: int, reception: Reception) -> list[Event]:
+def _batched(
+    item: object, shared: Payload, batch_size: int, reception: Reception, left_out: Counter[str]
+) -> list[Event]:
     payload = clean(mapping(item, ""))
     # A batch that is no larger than one event may be holds none that is; measuring costs as much as parsing.
     if batch_size > MAX_EVENT_BYTES and _size(payload) > MAX_EVENT_BYTES:
@@ -211,16 +241,19 @@ def _batched(item: object, shared: Payload, batch_size: int, reception: Receptio
     if not isinstance(call, str) or call not in CALLS:
         raise BadField("type", f"must be one of {', '.join(CALLS)}")
     context = {**mapping(shared["context"], "context"), **mapping(payload.get("context"), "context")}
-    return _events(call, {"sentAt": shared["sentAt"], **payload, "context": context}, reception)
+    return _events(call, {"sentAt": shared["sentAt"], **payload, "context": context}, reception, left_out)
 
 
 def _size(payload: Payload) -> int:
     return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
+def _events(call: str, payload: Payload, reception: Reception, left_out: Counter[str]) -> list[Event]:
     """Return the call's event; before it, that its browser is a recipient's, if the call says so."""
-    event = _event(call, payload, reception)
+    stated = _event(call, payload, reception)
+    event = stated if reception.authority is Authority.SERVER else browser_keys.limited(stated, left_out)
+    if event is None:
+        return []
     ours = mapping(payload.get("context"), "context").get("mailtailor")
     # Whoever is named needs no stitching, and who refuses is not to be found out.
     unnamed = [identity.kind for identity in event.identities] == [IdentityKind.ANONYMOUS_ID]
@@ -228,7 +261,7 @@ def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
         not isinstance(ours, dict)
         or "stitch" not in ours
         or not unnamed
-        or event.consent.get(Purpose.TRACKING) is False
+        or stated.consent.get(Purpose.TRACKING) is False
     ):
         return [event]
     token = reception.redeem(ours["stitch"] if isinstance(ours["stitch"], str) else "")
@@ -236,24 +269,17 @@ def _events(call: str, payload: Payload, reception: Reception) -> list[Event]:
 
 
 def _event(call: str, payload: Payload, reception: Reception) -> Event:
+    identities = _who(call, payload, reception.pseudonymizer)
     said = CALLS[call](payload)
-    if reception.of_browser and said["type"] in FOR_SERVERS:
-        raise BadInput("Such an event needs a server's write key.", "A page knows nothing of mails.")
-    if "attributes" in said and reception.of_browser:
-        said["attributes"] = {
-            name: value
-            for name, value in said["attributes"].items()
-            if name not in reception.reserved and not name.startswith(RESERVED)
-        }
     try:
         return Event(
             id=f"{SOURCE}:{_message_id(payload, reception)}",
             source=SOURCE,
-            identities=_who(call, payload, reception),
+            identities=identities,
             occurred_at=_occurred_at(payload, reception.received_at),
             received_at=reception.received_at,
             context=context.kept(mapping(payload.get("context"), "context")),
-            consent={} if reception.of_browser else _consent(payload),
+            consent=_consent(payload),
             **said,
         )
     except ValidationError as error:
@@ -270,34 +296,27 @@ def _message_id(payload: Payload, reception: Reception) -> str:
     return message_id
 
 
-def _who(call: str, payload: Payload, reception: Reception) -> tuple[Identity, ...]:
+def _who(call: str, payload: Payload, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
     if call == "alias":
-        return _aliases(payload, reception)
+        return _aliases(payload, pseudonymizer)
     # Traits of a group are the group's: an address there is not the caller's.
-    return _identities({**payload, "traits": None} if call == "group" else payload, reception)
+    return _identities({**payload, "traits": None} if call == "group" else payload, pseudonymizer)
 
 
-def _identities(payload: Payload, reception: Reception) -> tuple[Identity, ...]:
+def _identities(payload: Payload, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
     keys = {
         IdentityKind.USER_ID: text(payload.get("userId"), "userId", limit=MAX_IDENTITY),
         IdentityKind.EMAIL: _email(payload),
         IdentityKind.ANONYMOUS_ID: text(payload.get("anonymousId"), "anonymousId", limit=MAX_IDENTITY),
     }
-    if reception.of_browser and keys[IdentityKind.USER_ID]:
-        # Two known people are joined by servers alone: whoever reads a page's key could make any two one.
-        keys[IdentityKind.EMAIL] = None
-    identities = tuple(
-        Identity(kind=kind, id=reception.pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key
-    )
+    identities = tuple(Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key)) for kind, key in keys.items() if key)
     if not identities:
         raise BadField("userId", "is missing, and so are anonymousId and an e-mail address")
     return identities
 
 
-def _aliases(payload: Payload, reception: Reception) -> tuple[Identity, ...]:
+def _aliases(payload: Payload, pseudonymizer: Pseudonymizer) -> tuple[Identity, ...]:
     """Return the identities that an alias joins; Segment leaves open whether the previous one was known."""
-    if reception.of_browser:
-        raise BadInput("An alias needs a server's write key.", "Identify the user in the browser instead.")
     previous = text(payload.get("previousId"), "previousId", limit=MAX_IDENTITY)
     if previous is None:
         raise BadField("previousId", "is missing")
@@ -309,7 +328,7 @@ def _aliases(payload: Payload, reception: Reception) -> tuple[Identity, ...]:
         (IdentityKind.USER_ID, previous),
         (IdentityKind.ANONYMOUS_ID, previous),
     )
-    return tuple(Identity(kind=kind, id=reception.pseudonymizer.pseudonym(kind, key)) for kind, key in keys)
+    return tuple(Identity(kind=kind, id=pseudonymizer.pseudonym(kind, key)) for kind, key in keys)
 
 
 def _email(payload: Payload) -> str | None:
@@ -319,11 +338,11 @@ def _email(payload: Payload) -> str | None:
         ("context.traits", context.get("traits")),
         ("properties", payload.get("properties")),
     )
-    for field, place in places:
-        address = text(mapping(place, field).get("email"), f"{field}.email", limit=MAX_IDENTITY)
+    for name, place in places:
+        address = text(mapping(place, field).get("email"), f"{name}.email", limit=MAX_IDENTITY)
         if address is not None:
             if not is_email_key(address):
-                raise BadField(f"{field}.email", "must be an e-mail address or the hex of its SHA-256")
+                raise BadField(f"{name}.email", "must be an e-mail address or the hex of its SHA-256")
             return address
     return None
 
@@ -355,7 +374,14 @@ def _consent(payload: Payload) -> dict[Purpose, bool]:
 
 
 def _properties(payload: Payload) -> dict[str, Any]:
-    kept: dict[str, Any] = without_addresses(mapping(payload.get("properties"), "properties"))
+    properties = mapping(payload.get("properties"), "properties")
+    # A page call repeats its page's address here.
+    places = {
+        name: context.without_stitch(properties[name])
+        for name in context.ADDRESSES
+        if isinstance(properties.get(name), str)
+    }
+    kept: dict[str, Any] = without_addresses({**properties, **places})
     return kept
 
 
