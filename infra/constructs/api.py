@@ -61,7 +61,8 @@ class PublicApi(Construct):
             cors_preflight=apigatewayv2.CorsPreflightOptions(
                 allow_origins=["*"],
                 allow_methods=[apigatewayv2.CorsHttpMethod.POST],
-                allow_headers=["authorization", "content-encoding", "content-type"],
+                # analytics-next counts its tries in a header; not admitted, no call of it would ever be sent again.
+                allow_headers=["authorization", "content-encoding", "content-type", "x-retry-count"],
                 max_age=Duration.days(1),
             ),
         )
