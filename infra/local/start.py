@@ -216,12 +216,15 @@ def _with_keys(system: System) -> System:
     secret = json.loads(manager.get_secret_value(SecretId=system.outputs["IngestSecretId"])["SecretString"])
     if "shopify" not in secret:
         # MiniStack generates with punctuation where the template excludes it, which no one can paste.
-        secret = {name: secrets.token_urlsafe(24) for name in ("write_key", "browser_key", "shopify")}
+        secret = {name: secrets.token_urlsafe(24) for name in ("write_key", "shopify")}
+    if "browser_key" not in secret:
+        secret["browser_key"] = secrets.token_urlsafe(24)
         manager.put_secret_value(SecretId=system.outputs["IngestSecretId"], SecretString=json.dumps(secret))
     return replace(
         system,
         write_key=secret["write_key"],
-        browser_key=secret.get("browser_key", ""),
+        # The newest of several, which `mailtailor keys browser` puts first.
+        browser_key=secret["browser_key"].split()[0],
         shopify_secret=secret["shopify"],
     )
 
