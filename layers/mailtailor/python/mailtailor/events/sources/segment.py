@@ -339,7 +339,7 @@ def _email(payload: Payload) -> str | None:
         ("properties", payload.get("properties")),
     )
     for name, place in places:
-        address = text(mapping(place, field).get("email"), f"{name}.email", limit=MAX_IDENTITY)
+        address = text(mapping(place, name).get("email"), f"{name}.email", limit=MAX_IDENTITY)
         if address is not None:
             if not is_email_key(address):
                 raise BadField(f"{name}.email", "must be an e-mail address or the hex of its SHA-256")
