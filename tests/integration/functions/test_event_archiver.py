@@ -12,6 +12,8 @@ from moto import mock_aws
 from functions.event_archiver import handler
 from functions.event_archiver.handler import Dependencies, store
 from mailtailor.aws.archive_bucket import ArchiveBucket
+from mailtailor.aws.archive_history import ArchiveHistory
+from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.event_queue import LargeEvents
 from mailtailor.aws.startup import prepared
 from mailtailor.events import archive, mail_counts
@@ -284,6 +286,40 @@ def test_a_function_that_dies_between_the_two_files_of_an_event_counts_it_once_i
 
     # then
     assert len(bench.ids()) == counted_opens(bench) == 40
+
+
+def everything(bench: Bench) -> tuple[list[str], list[Event], mail_counts.Report]:
+    """Return all that readers see: the documents' query, people's history, and a campaign's counts."""
+    bucket = ArchiveBucket(client=bench.s3, bucket="archive")
+    erased = ErasedProfiles(client=bench.s3, bucket="archive")
+    people = sorted({event(number).profile_id or "" for number in range(100)})
+    history = ArchiveHistory(bucket=bucket, duckdb=bench.duckdb, erased=erased)(people, 0)
+    mail = bucket.download(bucket.files(["mail/"]), bench.folder / "counted")
+    return bench.ids(), history, mail_counts.counts(bench.duckdb, mail, "spring", by="hour")
+
+
+@pytest.mark.parametrize("call", range(1, CALLS + 2))
+def test_whichever_request_it_dies_at_all_readers_see_in_the_end_what_was_sent_once(bench: Bench, call: int) -> None:
+    # given: 60 opens and 40 orders, which become four files of profiles and one of mail
+    sent = [
+        message(f"m{number}", "".join(pack([one.model_dump_json()], nowhere)))
+        for number in range(100)
+        for one in [opened(number) if number < 60 else event(number)]
+    ]
+    bench.flaky.die_at = call
+    with pytest.raises(SystemExit):
+        bench.run(*sent)
+
+    # when: what was not answered comes again, in other company
+    assert bench.run(*sent[:70]) == []
+    assert bench.run(*sent[50:]) == []
+
+    # then
+    ids, history, report = everything(bench)
+    assert ids == ALL
+    assert history == sorted(history, key=lambda one: (one.occurred_at, one.id))
+    assert sorted(one.id for one in history) == ALL
+    assert report.totals.human_opens == 60
 
 
 def test_a_malformed_message_is_poison_and_everything_else_is_kept(bench: Bench) -> None:
