@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.aws.clock import Clock, moved_clock, system_clock
@@ -59,6 +60,11 @@ class Connection:
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         """Return a boto3 client for the account that the system is in."""
         return boto3.client(service, **self._client)  # type: ignore[call-overload]
+
+    def patient_client(self, service: str, seconds: int) -> Any:  # noqa: ANN401 - as above
+        """Return a client that waits so long for an answer, and does not ask again meanwhile."""
+        patience = Config(read_timeout=seconds, retries={"total_max_attempts": 1})
+        return boto3.client(service, config=patience, **self._client)  # type: ignore[call-overload]
 
 
 def connect(where: Where = Where.AUTO, *, running: Path = RUNNING) -> Connection:

@@ -28,11 +28,13 @@ from typing import Any
 from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack import app
 from ministack.core import lambda_runtime
-from ministack.services import apigateway, cognito, lambda_svc
+from ministack.services import apigateway, cloudwatch, cognito, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
 KEPT_SECONDS = 7 * 86_400
 """How long an unpacked layer stays that nothing uses."""
+KEPT_POINTS = 1_440
+"""Of what a queue says: a day's."""
 
 
 def run_functions_with(python: str) -> None:
@@ -214,6 +216,47 @@ def sign_tokens() -> None:
     apigateway._verify_rs256_signature = is_signed  # noqa: SLF001
 
 
+def tell_of_queues() -> None:
+    """Tell each minute how much waits in each queue and since when, as SQS tells CloudWatch; MiniStack's is silent.
+
+    Times are the system's, whose clock can be moved forward: what was sent before that has waited the longer for it.
+    """
+    moves: list[tuple[float, float]] = []
+
+    def moved(at: float) -> float:
+        """Return by how many seconds the system's clock was ahead then; the least there was, if nobody saw."""
+        return next((ahead for since, ahead in reversed(moves) if since <= at), moves[0][1])
+
+    def tell() -> None:
+        while True:
+            ahead, now = _clock_offset(), time.time()
+            if not moves or moves[-1][1] != ahead:
+                moves.append((now, ahead))
+            for (account, region, _), queue in list(sqs._queues._data.items()):  # noqa: SLF001
+                waiting = list(queue["messages"])
+                visible = sum(message.get("visible_at", 0) <= now for message in waiting)
+                ages = [now + ahead - sent - moved(sent) for sent in (one.get("sent_at", now) for one in waiting)]
+                for metric, value in {
+                    "ApproximateAgeOfOldestMessage": max(ages, default=0.0),
+                    "ApproximateNumberOfMessagesVisible": visible,
+                    "ApproximateNumberOfMessagesNotVisible": len(waiting) - visible,
+                }.items():
+                    key = (account, region, ("AWS/SQS", metric, f"QueueName={queue['name']}"))
+                    points = cloudwatch._metrics._data.setdefault(key, [])  # noqa: SLF001
+                    points.append({"Timestamp": now + ahead, "Value": value, "Unit": "None", "Dimensions": {}})
+                    del points[:-KEPT_POINTS]
+            time.sleep(60 - time.time() % 60)
+
+    threading.Thread(target=tell, daemon=True).start()
+
+
+def _clock_offset() -> float:
+    try:
+        return int(Path(os.environ["MAILTAILOR_CLOCK_FILE"]).read_text()) / 1_000
+    except (KeyError, OSError, ValueError):
+        return 0.0
+
+
 def keep_web_pages_out() -> None:
     """Refuse what a web page asks for.
 
@@ -270,6 +313,7 @@ def main() -> None:
     hand_over_packed_bodies()
     answer_preflights()
     sign_tokens()
+    tell_of_queues()
     keep_web_pages_out()
     stop_with_the_parent()
     app.main()
