@@ -59,6 +59,8 @@ SHORT: Final = MappingProxyType(
 """The browser SDK's paths."""
 BATCHES: Final = frozenset({"batch", "import"})
 
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
 Payload = Mapping[str, Any]
 
 
@@ -245,7 +247,7 @@ def _batched(
 
 
 def _size(payload: Payload) -> int:
-    return len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+    return len(_COMPACT.encode(payload).encode())
 
 
 def _events(call: str, payload: Payload, reception: Reception, left_out: Counter[str]) -> list[Event]:
