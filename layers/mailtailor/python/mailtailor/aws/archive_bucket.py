@@ -103,7 +103,9 @@ class ArchiveBucket:
         """
         # "0" comes after the slash, and so after all names in the folder.
         start = f"{after.removesuffix('/')}0" if after else ""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=start)
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix, StartAfter=start
+        )
         stored = (StoredFile(one["Key"], one["Size"]) for page in pages for one in page.get("Contents", []))
         for folder, files in groupby(stored, key=lambda file: file.folder):
             yield folder, list(files)
