@@ -29,7 +29,9 @@ def compile_definitions(source: Path) -> dict[str, str]:
     countdowns = load_countdowns(source / "countdowns.yaml", [block.name for block in blocks])
     return {
         "__init__.py": _INIT,
-        "segments.json": _json([segment.model_dump(mode="json", by_alias=True) for segment in segments]),
+        "segments.json": _json(
+            [segment.model_dump(mode="json", by_alias=True, exclude_unset=True) for segment in segments]
+        ),
         "blocks.json": _json([block.model_dump(mode="json", by_alias=True) for block in blocks]),
         "offers.json": _json(offers.model_dump(mode="json", by_alias=True)),
         "countdowns.json": _json(countdowns.model_dump(mode="json", by_alias=True)),

@@ -301,10 +301,11 @@ def title(segment: str) -> str:
 
 def until_text(verdict: Verdict, now: Instant) -> str:
     """Return until when a membership holds if nothing happens."""
-    if verdict.valid_until >= FOREVER:
-        return "" if verdict.truth else "only by what they do"
-    left = duration(max(verdict.valid_until - now, 0))
-    return f"leaves in {left}" if verdict.truth else f"by time, not before {left}"
+    member, valid_until = verdict
+    if valid_until >= FOREVER:
+        return "" if member else "only by what they do"
+    left = duration(max(valid_until - now, 0))
+    return f"leaves in {left}" if member else f"by time, not before {left}"
 
 
 def why_text(arrival: Arrival) -> str:

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from mailtailor.segments.streams import (
     MAX_MESSAGES,
     MAX_PROVISIONAL,
+    First,
     Messages,
     Occurrences,
     Provisional,
     ProvisionalHit,
     Recents,
     Streams,
+    Values,
     decode,
     encode,
     id_hash,
@@ -56,9 +58,9 @@ def test_a_message_opened_before_its_delivery_is_known_counts_when_the_delivery_
     # given
     stream = Messages()
     # when
-    stream.add(1, opened=20)
+    stream.add(1, hit=20)
     stream.add(1, delivered=10)
-    stream.add(1, opened=30)
+    stream.add(1, hit=30)
     # then
     assert stream.entries == {1: (10, 20)}
 
@@ -69,7 +71,7 @@ def test_of_endless_messages_those_delivered_last_are_kept() -> None:
     stream.add(0, delivered=1)
     # when opens of nothing that was delivered never end
     for message in range(1, 2 * MAX_MESSAGES):
-        stream.add(message, opened=message)
+        stream.add(message, hit=message)
     # then
     assert len(stream.entries) == MAX_MESSAGES
     assert stream.entries[0] == (1, 0)
@@ -113,7 +115,9 @@ hits = st.builds(
     message=ids,
     position=st.integers(OPEN, 20_000),
     machine=st.booleans(),
-    features=st.lists(st.integers(0, (1 << 32) - 1), max_size=3).map(tuple),
+    entries=st.lists(
+        st.tuples(st.integers(0, (1 << 32) - 1), st.one_of(st.just(0), st.integers(-(1 << 50), 1 << 50))), max_size=3
+    ).map(tuple),
     product=st.text(max_size=10),
 )
 streams = st.dictionaries(
@@ -126,6 +130,10 @@ streams = st.dictionaries(
             ids, st.tuples(st.one_of(st.just(0), instants), st.one_of(st.just(0), instants)), min_size=1, max_size=20
         ).map(Messages),
         st.dictionaries(st.text(min_size=1, max_size=12), instants, min_size=1, max_size=8).map(Recents),
+        st.lists(st.tuples(instants, ids, st.integers(-(1 << 50), 1 << 50)), min_size=1, max_size=20, unique=True).map(
+            lambda entries: Values(sorted(entries))
+        ),
+        st.tuples(instants, ids).map(lambda entry: First([entry])),
         st.builds(
             Provisional,
             st.dictionaries(
@@ -174,7 +182,7 @@ def test_thirty_messages_and_three_clicks_take_less_than_half_a_kilobyte() -> No
 
 def test_a_provisional_click_takes_less_than_fifty_bytes() -> None:
     # given
-    hit = ProvisionalHit(1_790_000_000_000, 1_790_000_000_900, id_hash("m"), 3, features=(7,), product="85123A")
+    hit = ProvisionalHit(1_790_000_000_000, 1_790_000_000_900, id_hash("m"), 3, entries=((7, 0),), product="85123A")
     one = Provisional({"9b2d2a4e-0c7c-4a36-9d0f-2c8b0a5f4f11": hit})
     two = Provisional({**one.entries, "9b2d2a4e-0c7c-4a36-9d0f-2c8b0a5f4f12": hit._replace(at=hit.at + 60_000)})
     # when / then

@@ -1,6 +1,9 @@
-"""Opens and clicks that machines made: labelled when they arrive, corrected when it shows only later.
+"""Corrections: opens and clicks that turn out to be machines', and events that are deleted.
 
-A correction is an event of its own, `event_corrected`, that names the corrected one; the archive keeps both.
+What an open or click shows by itself is its label when it arrives; what shows only later corrects it.
+
+A correction is an event of its own, `event_corrected`, that names the corrected one; the archive keeps both. With
+`deleted: true` it says of any event that it did not happen at all: an order of a test, a refund entered by mistake.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ def correction(profile_id: str, event_id: str, *, at: Instant, reason: str, now:
 
 
 def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> bool:
-    """Take the hit that a correction from outside names out of what counts.
+    """Take the hit, or the deleted event, that a correction from outside names out of what counts.
 
     Returns
     -------
@@ -64,6 +67,19 @@ def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> boo
     if not isinstance(corrected, str) or not 0 < len(corrected) <= MAX_EVENT_ID:
         # The id of no event, and the profile would remember it.
         return False
-    return engine.forget(
-        profile.streams, event_id=corrected, at=event.occurred_at, properties=event.properties, seen=now
+    deleted = is_deletion(event)
+    short = engine.forget(
+        profile.streams,
+        event_id=corrected,
+        at=event.occurred_at,
+        properties=event.properties,
+        seen=now,
+        deleted=deleted,
     )
+    # Of what kind a deleted event was, and when it happened, only the archive knows.
+    return short or deleted
+
+
+def is_deletion(event: Event) -> bool:
+    """Return whether a correction says that the event did not happen."""
+    return event.properties.get("deleted") is True

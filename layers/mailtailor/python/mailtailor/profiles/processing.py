@@ -348,7 +348,7 @@ class WakeUpProcessor:
                 if profile.due_at - now <= SKEW:
                     send_wake_up(self._wake, profile, now)
                 return
-            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time")
+            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time", touched=())
             send_wake_up(self._wake, profile, now)
             try:
                 self._store.save(loaded, flips)

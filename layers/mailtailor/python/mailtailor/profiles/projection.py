@@ -7,7 +7,7 @@ consent for it is dropped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,10 +44,12 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
     """Apply `events` to `profile`, in order of their own time, and evaluate all segments."""
     accepted: list[Event] = []
     refused = 0
+    touched: set[str] = set()
     consented = allows(profile.consent, Purpose.PERSONALIZATION)
     for event in sorted(events, key=_order):
         if event.consent:
             profile.consent = stated(profile.consent, event.consent, event.occurred_at)
+            touched |= engine.affected_by_consent
         if not may_record(profile.consent, event.type):
             refused += 1
             continue
@@ -55,13 +57,20 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
         accepted.append(labelled)
         for name, value in labelled.attributes.items():
             _state(profile, name, Attribute(value, labelled.occurred_at))
-        _record(profile, labelled, engine=engine, now=now)
+        touched |= engine.affected_by_attributes(labelled.attributes)
+        touched.update(_record(profile, labelled, engine=engine, now=now))
     corrected = corrections.found(profile, engine=engine, now=now)
     accepted += corrected
-    dropped = _make_room(profile) if any(event.attributes for event in accepted) else 0
+    touched |= engine.affected_by_hits if corrected else set()
+    if any(event.attributes for event in accepted):
+        before = profile.attributes.keys()
+        dropped = _make_room(profile)
+        touched |= engine.affected_by_attributes(before - profile.attributes.keys())
+    else:
+        dropped = 0
     changed_consent = consented != allows(profile.consent, Purpose.PERSONALIZATION)
     reason = "consent" if changed_consent else f"event:{accepted[-1].id}" if accepted else "time"
-    flips = evaluate(profile, engine=engine, now=now, reason=reason)
+    flips = evaluate(profile, engine=engine, now=now, reason=reason, touched=None if changed_consent else touched)
     return Applied(tuple(accepted), len(corrected), refused, dropped, flips)
 
 
@@ -70,16 +79,17 @@ def _order(event: Event) -> tuple[Instant, bool, bool, str]:
     return event.occurred_at, not event.consent, event.type == corrections.TYPE, event.id
 
 
-def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> None:
+def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> Collection[str]:
+    """Remember an event, and return the segments that it may change."""
     if event.type == corrections.TYPE:
         profile.incomplete |= corrections.obey(profile, event, engine=engine, now=now)
-        return
+        return engine.segments
     if event.type in HITS and engine.is_late(
         profile.streams, event_type=event.type, at=event.occurred_at, properties=event.properties
     ):
         # What would betray it as a machine's, or what it betrays, may be forgotten; the archive knows.
         profile.incomplete = True
-    engine.record(
+    recorded = engine.record(
         profile.streams,
         event_id=event.id,
         event_type=event.type,
@@ -87,38 +97,55 @@ def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> 
         properties=event.properties,
         seen=now,
     )
+    profile.incomplete |= recorded.short
+    return recorded.affected
 
 
-def evaluate(profile: Profile, *, engine: Engine, now: Instant, reason: str) -> tuple[Flip, ...]:
-    """Evaluate all segments at `now`, store the memberships, arm the next wake-up and return the flips."""
+def evaluate(
+    profile: Profile, *, engine: Engine, now: Instant, reason: str, touched: Collection[str] | None = None
+) -> tuple[Flip, ...]:
+    """Evaluate segments at `now`, store the memberships, arm the next wake-up and return the flips.
+
+    Parameters
+    ----------
+    touched
+        The segments that something may have changed; they and those whose time has run out are evaluated, the others
+        stay as stored. Without, all are.
+    """
     now = max(now, profile.as_of)
-    if profile.definitions not in {"", engine.fingerprint}:
+    current = profile.definitions == engine.fingerprint
+    if not current and profile.definitions:
         reason = "definition"
-    engine.prune(profile.streams, now)
-    verdicts = engine.evaluate(profile, now)
+    profile.incomplete |= engine.prune(profile.streams, now)
+    stored = profile.memberships
+    only = None
+    if current and touched is not None:
+        only = {*touched, *(segment for segment, known in stored.items() if known.valid_until <= now)}
+    verdicts = engine.evaluate(profile, now, only)
+    memberships = dict(stored) if only is not None else {}
     flips: list[Flip] = []
-    memberships: dict[str, Membership] = {}
-    for segment, verdict in verdicts.items():
-        stored = profile.memberships.get(segment, NOT_A_MEMBER)
-        if stored.member == verdict.truth:
-            since = stored.since
-        else:
+    for segment, (truth, valid_until) in verdicts.items():
+        known = stored.get(segment, NOT_A_MEMBER)
+        since = known.since
+        if known.member != truth:
             # Time alone flipped it if the stored verdict had run out; then it flipped at that very instant.
-            by_time = stored.valid_until <= now
-            since = stored.valid_until if by_time else now
-            why = "time" if by_time else reason
-            flips.append(Flip(segment, verdict.truth, since, why, verdict.valid_until))
-        if verdict.truth or verdict.valid_until < FOREVER:
-            memberships[segment] = Membership(verdict.truth, verdict.valid_until, since)
-    flips += [
-        Flip(segment, entered=False, at=now, reason="definition", valid_until=FOREVER)
-        for segment, stored in sorted(profile.memberships.items())
-        if segment not in verdicts and stored.member
-    ]
+            by_time = known.valid_until <= now
+            since = known.valid_until if by_time else now
+            flips.append(Flip(segment, truth, since, "time" if by_time else reason, valid_until))
+        if truth or valid_until < FOREVER:
+            memberships[segment] = Membership(truth, valid_until, since)
+        else:
+            memberships.pop(segment, None)
+    if only is None:
+        flips += [
+            Flip(segment, entered=False, at=now, reason="definition", valid_until=FOREVER)
+            for segment, known in sorted(stored.items())
+            if segment not in verdicts and known.member
+        ]
     profile.memberships = memberships
     profile.definitions = engine.fingerprint
     profile.as_of = now
-    _arm(profile, min((verdict.valid_until for verdict in verdicts.values()), default=FOREVER), now)
+    _arm(profile, min((known.valid_until for known in memberships.values()), default=FOREVER), now)
     return tuple(flips)
 
 
@@ -155,6 +182,8 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     winner.epoch = max(winner.epoch, loser.epoch)
     winner.incomplete |= loser.incomplete
     engine.unite(winner.streams, loser.streams)
+    # Whatever was evaluated is of two half people.
+    winner.definitions = ""
     exits = tuple(
         Flip(segment, entered=False, at=now, reason="merge", valid_until=FOREVER)
         for segment, stored in loser.memberships.items()

@@ -141,7 +141,8 @@ def apply(
     """
     young = profile.streams.pop(PROVISIONAL, None)
     young = Provisional(dict(young.entries), young.settled_to) if isinstance(young, Provisional) else Provisional()
-    usable = [event for event in events if may_record(profile.consent, event.type)]
+    allowed = [event for event in events if may_record(profile.consent, event.type)]
+    usable = _without_deleted(profile.streams, allowed, engine=engine, now=now)
     machines = _named(usable, young)
     found = _judged(usable, young, machines, engine)
     machines |= {event_id: reason for event_id, (_, reason) in found.items()}
@@ -158,12 +159,24 @@ def apply(
     ]
 
 
+def _without_deleted(streams: Streams, events: list[Event], *, engine: Engine, now: Instant) -> list[Event]:
+    """Take deleted events out of the streams, and return the others."""
+    deleted = {event.properties.get("corrects") for event in events if corrections.is_deletion(event)}
+    for event in events:
+        if event.id in deleted:
+            engine.forget(
+                streams, event_id=event.id, at=event.occurred_at, properties=event.properties, seen=now, deleted=True
+            )
+            streams.pop(PROVISIONAL, None)
+    return [event for event in events if event.id not in deleted]
+
+
 def _named(events: Iterable[Event], young: Provisional) -> dict[str, str]:
     """Return the hits that are known to be a machine's, with the reason: by a correction or, lest it is late, by us."""
     named = {event_id: UNNAMED for event_id, hit in young.entries.items() if hit.machine}
     for event in events:
         corrected, reason = event.properties.get("corrects"), event.properties.get("machine")
-        if event.type == corrections.TYPE and isinstance(corrected, str):
+        if event.type == corrections.TYPE and isinstance(corrected, str) and not corrections.is_deletion(event):
             named[corrected] = str(reason or UNNAMED)
     return named
 

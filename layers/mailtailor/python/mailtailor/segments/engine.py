@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from copy import copy
+from graphlib import CycleError, TopologicalSorter
 from hashlib import blake2b
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from mailtailor.consent.policy import ConsentRecord, Purpose, allows
 from mailtailor.instant import DAY, FOREVER, Instant
-from mailtailor.segments.definition import MAX_COUNT, SegmentDefinition
-from mailtailor.segments.rules import (
-    MESSAGES,
-    MESSAGES_WITH_MACHINES,
+from mailtailor.segments.definition import MAX_COUNT, InSegment, SegmentDefinition, conditions
+from mailtailor.segments.features import (
+    CLICKED,
+    DELIVERED,
+    OPENED,
+    EventFeature,
     Features,
-    Matches,
     MessageFeature,
-    OccurrenceFeature,
-    Rule,
-    compile_condition,
+    Needs,
     feature_id,
-    matcher,
 )
+from mailtailor.segments.index import Index
+from mailtailor.segments.person import Person, Rule, Stated
+from mailtailor.segments.rules import compile_condition
 from mailtailor.segments.streams import (
+    MAX_VALUES,
+    First,
     Messages,
     Occurrences,
     Provisional,
     ProvisionalHit,
     Recents,
+    Stream,
     Streams,
+    Values,
     id_hash,
 )
-from mailtailor.segments.verdict import NEVER_BY_TIME, Verdict
+from mailtailor.segments.verdict import NEVER, Verdict
 from mailtailor.tracking.bursts import HONEYPOT_POSITION, OPEN, BurstSettings, Hit, machine_ids
 
 VIEWED: Final = feature_id("recents", "viewed")
@@ -41,7 +48,7 @@ RECENT_PRODUCTS: Final = 6
 RETENTION: Final = 400 * DAY
 MAX_PRODUCT_ID: Final = 64
 MAX_POSITION: Final = 9_999
-HITS: Final = frozenset({"email_opened", "email_link_clicked"})
+HITS: Final = frozenset({OPENED, CLICKED})
 """Events that machines make too."""
 DEFAULT_BURSTS: Final = BurstSettings()
 
@@ -58,8 +65,35 @@ NOT_A_MEMBER: Final = Membership(member=False, valid_until=FOREVER, since=0)
 """What a segment that a profile does not mention says."""
 
 
+class Recorded(NamedTuple):
+    """What an event meant to the segments.
+
+    Attributes
+    ----------
+    affected
+        The segments whose truth it may have changed.
+    short
+        Whether something may be missing, because an event turned out to have happened before what is kept.
+    """
+
+    affected: set[str]
+    short: bool
+
+
+class UnknownSegment(Exception):
+    """A segment refers to one that there is not, or to itself by way of others."""
+
+
 class Subject(Protocol):
     """What the engine needs of a profile."""
+
+    @property
+    def id(self) -> str:
+        """Who it is."""
+
+    @property
+    def attributes(self) -> Mapping[str, Stated]:
+        """What was stated of the person."""
 
     @property
     def streams(self) -> Streams:
@@ -91,31 +125,49 @@ class Engine:
 
     def __init__(self, definitions: Iterable[SegmentDefinition], *, bursts: BurstSettings = DEFAULT_BURSTS) -> None:
         self._bursts = bursts
+        known = {definition.name: definition for definition in definitions}
         features: Features = {}
-        self._rules: dict[str, Rule] = {}
+        rules: dict[str, Rule] = {}
+        needs: dict[str, Needs] = {}
         digest = blake2b(digest_size=6)
-        for definition in definitions:
-            self._rules[definition.name] = compile_condition(definition.rule, features)
+        for name in _in_order(known):
+            needs[name] = Needs(features)
+            rules[name] = compile_condition(known[name].rule, needs[name], rules)
+        for definition in known.values():
             # What a segment means to people changes no membership.
-            digest.update(definition.model_dump_json(exclude={"description"}).encode())
+            digest.update(definition.model_dump_json(exclude={"description"}, exclude_unset=True).encode())
+        self._rules = {name: rules[name] for name in known}
         self.fingerprint: Final = digest.hexdigest()
         """Tells whether stored memberships were evaluated by the definitions of this engine."""
-        self._windows = {
-            feature.id: feature.window for feature in features.values() if isinstance(feature, MessageFeature)
-        }
-        occurrences = [feature for feature in features.values() if isinstance(feature, OccurrenceFeature)]
-        self._kept = {feature.id: feature.keep for feature in occurrences}
-        self._with_machines = {feature.id for feature in occurrences if feature.include_machine}
-        self._not_of_hits = {feature.id for feature in occurrences if HITS.isdisjoint(feature.events)}
-        self._by_event: dict[str, list[tuple[int, Matches]]] = {}
-        for feature in occurrences:
-            for event in feature.events:
-                self._by_event.setdefault(event, []).append((feature.id, matcher(feature.where)))
+        self._index = Index(features, needs)
+        self._events = {one.id: one for one in features.values() if isinstance(one, EventFeature)}
+        self._messages = {one.id: one for one in features.values() if isinstance(one, MessageFeature)}
+        self._not_of_hits = {one.id for one in self._events.values() if HITS.isdisjoint(one.events)}
+        self._with_machines = {one.id for one in self._events.values() if one.include_machine}
+        self._with_machines |= {one.id for one in self._messages.values() if one.include_machine}
 
     @property
     def segments(self) -> tuple[str, ...]:
         """The names of all segments."""
         return tuple(self._rules)
+
+    def affected(self, event_type: str, properties: Mapping[str, Any]) -> set[str]:
+        """Return the segments whose truth an event may change."""
+        return self._index.segments(event_type, self._index.features(event_type, properties))
+
+    def affected_by_attributes(self, names: Iterable[str]) -> set[str]:
+        """Return the segments whose truth a statement of these attributes may change."""
+        return self._index.by_attributes(names)
+
+    @property
+    def affected_by_hits(self) -> frozenset[str]:
+        """The segments whose truth changes if an open or click turns out to be a machine's."""
+        return self._index.by_hits
+
+    @property
+    def affected_by_consent(self) -> frozenset[str]:
+        """The segments that ask what the person allowed."""
+        return self._index.by_consent
 
     def record(
         self,
@@ -126,10 +178,11 @@ class Engine:
         at: Instant,
         properties: Mapping[str, Any],
         seen: Instant | None = None,
-    ) -> None:
+    ) -> Recorded:
         """Remember what the segments and blocks need of one event.
 
-        Of an open or click that a machine made (`properties["machine"]`), only what includes machines is remembered.
+        Of an open or click that a machine made (`properties["machine"]`), only what includes machines is remembered;
+        of an event that was deleted before it came, nothing.
 
         Parameters
         ----------
@@ -140,57 +193,80 @@ class Engine:
         seen
             When it is processed. An open or click is provisional from then on; without, it is settled at once.
         """
-        features = [feature for feature, matches in self._by_event.get(event_type, ()) if matches(properties)]
+        found = self._index.features(event_type, properties)
+        affected = self._index.segments(event_type, found)
+        entries = [(feature.id, value) for feature in found for value in feature.values(event_type, properties)]
         message = _message(properties)
-        if event_type == "email_delivered":
-            self._record_message(streams, message, delivered=at)
-        if event_type in HITS:
-            self._record_opened_by_any(streams, event_type, message, at)
-            any_maker = [feature for feature in features if feature in self._with_machines]
-            self._record_occurrences(streams, any_maker, at, event_id)
-            features = [feature for feature in features if feature not in self._with_machines]
-            hit = ProvisionalHit(
-                at,
-                at if seen is None else seen,
-                message,
-                _position(event_type, properties),
-                bool(properties.get("machine")),
-                tuple(features),
-                _product_id(properties) if event_type == "email_link_clicked" else "",
-            )
-            self._record_hit(streams, event_id, hit, settled=seen is None)
-            return
-        self._record_occurrences(streams, features, at, event_id)
-        for feature, product in _products(event_type, properties):
-            _recents(streams, feature).add(product, at, keep=RECENT_PRODUCTS)
+        if event_type not in HITS:
+            if self._is_deleted(streams, event_id):
+                return Recorded(affected, short=False)
+            if event_type == DELIVERED:
+                self._record_message(streams, self._messages, message, delivered=at)
+            short = self._remember(streams, entries, at, event_id)
+            for stream, product in _products(event_type, properties):
+                _stream(streams, stream, Recents).add(product, at, keep=RECENT_PRODUCTS)
+            return Recorded(affected, short)
+        by_any = [one for one in self._messages.values() if one.include_machine and one.hit == event_type]
+        self._record_message(streams, [one.id for one in by_any], message, hit=at)
+        short = self._remember(streams, [one for one in entries if one[0] in self._with_machines], at, event_id)
+        by_people = [one for one in entries if one[0] not in self._with_machines]
+        hit = ProvisionalHit(
+            at,
+            at if seen is None else seen,
+            message,
+            _position(event_type, properties),
+            bool(properties.get("machine")),
+            tuple(by_people),
+            _product_id(properties) if event_type == CLICKED else "",
+        )
+        return Recorded(affected, self._record_hit(streams, event_id, hit, settled=seen is None) or short)
 
-    def _record_occurrences(self, streams: Streams, features: Iterable[int], at: Instant, event_id: str) -> None:
-        for feature in features:
-            _occurrences(streams, feature).add(at, id_hash(event_id), keep=self._kept.get(feature, MAX_COUNT))
+    def _remember(self, streams: Streams, entries: Iterable[tuple[int, int]], at: Instant, event_id: str) -> bool:
+        """Add an event to streams; return whether an earlier event may be missing in one now."""
+        short, event = False, id_hash(event_id)
+        for feature, value in entries:
+            known = self._events.get(feature)
+            match known.kind() if known is not None else Occurrences():
+                case First():
+                    _stream(streams, feature, First).add(at, event)
+                case Values():
+                    several = known is not None and known.measure == "value"
+                    short |= _stream(streams, feature, Values).add(at, event, value, several=several)
+                case _:
+                    keep = known.keep if known is not None else MAX_COUNT
+                    short |= _stream(streams, feature, Occurrences).add(at, event, keep=keep)
+        return short
 
-    def _record_message(self, streams: Streams, message: int, **known: Instant) -> None:
-        for feature in (MESSAGES, MESSAGES_WITH_MACHINES):
-            if feature in self._windows and message:
-                _messages(streams, feature).add(message, **known)
+    def _record_message(self, streams: Streams, features: Iterable[int], message: int, **known: Instant) -> None:
+        for feature in features if message else ():
+            _stream(streams, feature, Messages).add(message, **known)
 
-    def _record_opened_by_any(self, streams: Streams, event_type: str, message: int, at: Instant) -> None:
-        if event_type == "email_opened" and MESSAGES_WITH_MACHINES in self._windows and message:
-            _messages(streams, MESSAGES_WITH_MACHINES).add(message, opened=at)
+    def _is_deleted(self, streams: Streams, event_id: str) -> bool:
+        young = streams.get(PROVISIONAL)
+        if not isinstance(young, Provisional):
+            return False
+        hit = young.entries.get(event_id)
+        return hit is not None and hit.machine
 
-    def _record_hit(self, streams: Streams, event_id: str, hit: ProvisionalHit, *, settled: bool) -> None:
+    def _record_hit(self, streams: Streams, event_id: str, hit: ProvisionalHit, *, settled: bool) -> bool:
         if settled or not hit.message:
-            if not hit.machine:
-                self._settle(streams, event_id, hit)
+            return not hit.machine and self._settle(streams, event_id, hit)
         # A machine's hit that says so itself needs no memory, but for the invisible link, which betrays others.
-        elif not hit.machine or hit.position == HONEYPOT_POSITION:
-            _provisional(streams).add(event_id, hit._replace(features=(), product="") if hit.machine else hit)
+        if not hit.machine or hit.position == HONEYPOT_POSITION:
+            forgotten = hit._replace(entries=(), product="")
+            _stream(streams, PROVISIONAL, Provisional).add(event_id, forgotten if hit.machine else hit)
+        return False
 
-    def _settle(self, streams: Streams, event_id: str, hit: ProvisionalHit) -> None:
-        self._record_occurrences(streams, hit.features, hit.at, event_id)
-        if hit.position == OPEN and hit.message and MESSAGES in self._windows:
-            _messages(streams, MESSAGES).add(hit.message, opened=hit.at)
+    def _settle(self, streams: Streams, event_id: str, hit: ProvisionalHit) -> bool:
+        short = self._remember(streams, hit.entries, hit.at, event_id)
+        self._record_message(streams, self._messages_of(hit), hit.message, hit=hit.at)
         if hit.product:
-            _recents(streams, VIEWED).add(hit.product, hit.at, keep=RECENT_PRODUCTS)
+            _stream(streams, VIEWED, Recents).add(hit.product, hit.at, keep=RECENT_PRODUCTS)
+        return short
+
+    def _messages_of(self, hit: ProvisionalHit) -> list[int]:
+        kind = OPENED if hit.position == OPEN else CLICKED
+        return [one.id for one in self._messages.values() if one.hit == kind and not one.include_machine]
 
     def judge(self, streams: Streams) -> dict[str, tuple[Instant, str]]:
         """Find provisional hits that a machine made, take them out of what counts, and return those newly found.
@@ -213,9 +289,18 @@ class Engine:
         return found
 
     def forget(
-        self, streams: Streams, *, event_id: str, at: Instant, properties: Mapping[str, Any], seen: Instant
+        self,
+        streams: Streams,
+        *,
+        event_id: str,
+        at: Instant,
+        properties: Mapping[str, Any],
+        seen: Instant,
+        deleted: bool = False,
     ) -> bool:
-        """Take an open or click that a machine made out of what counts, and do not count it if it comes (again).
+        """Take an open or click that a machine made, or any event that is deleted, out of what counts.
+
+        It does not count either if it comes (again) while hits are provisional.
 
         Parameters
         ----------
@@ -225,27 +310,45 @@ class Engine:
             The event's; of its properties, campaign and instance.
         seen
             When the correction is processed.
+        deleted
+            That it did not happen at all, instead of by a machine.
 
         Returns
         -------
         Whether something may be missing now, because it was pruned in favour of what is forgotten, or still be there,
         because the event is said to have happened at another instant than the one that is remembered.
         """
-        young, message = _provisional(streams), _message(properties)
+        young, message = _stream(streams, PROVISIONAL, Provisional), _message(properties)
         settled = event_id not in young.entries
         young.add(event_id, ProvisionalHit(at, seen, message, OPEN, machine=True))
+        kept = frozenset[int]() if deleted else self._with_machines | self._not_of_hits
         short = False
         # One that came again after it was settled is provisional and settled.
         for feature, stream in streams.items():
+            if feature in kept:
+                continue
             match stream:
-                case Occurrences() if feature not in self._with_machines | self._not_of_hits:
-                    full = len(stream.entries) >= self._kept.get(feature, 1)
+                case Occurrences() | Values() | First():
+                    full = self._is_full(feature, stream)
                     short |= stream.remove(id_hash(event_id)) and full
-                case Messages() if feature == MESSAGES:
-                    short |= stream.remove_open(message, at) or (settled and stream.is_opened(message))
-                case Recents() if feature == VIEWED:
+                case Messages():
+                    short |= stream.remove_hit(message, at) or (settled and stream.is_hit(message))
+                case Recents() if deleted or feature == VIEWED:
                     short |= stream.remove_at(at) or (settled and bool(stream.entries))
+                case _:
+                    pass
         return short
+
+    def _is_full(self, feature: int, stream: Occurrences | Values | First) -> bool:
+        """Return whether a stream may have dropped events that count again if it loses one."""
+        known = self._events.get(feature)
+        match stream:
+            case Occurrences():
+                return len(stream.entries) >= (known.keep if known else 1)
+            case Values():
+                return len(stream.entries) >= MAX_VALUES
+            case First():
+                return True
 
     def is_late(self, streams: Streams, *, event_type: str, at: Instant, properties: Mapping[str, Any]) -> bool:
         """Return whether hits that an open or click is to be judged with may be forgotten already.
@@ -261,11 +364,15 @@ class Engine:
     def unite(self, streams: Streams, other: Streams) -> None:
         """Add to `streams` all that `other` remembers, for merging two profiles of one person."""
         for feature, theirs in other.items():
+            known = self._events.get(feature)
             match streams.setdefault(feature, type(theirs)()), theirs:
                 case Occurrences() as ours, Occurrences():
                     # Of a stream that a newer function collects, nothing is known but that all of it may be needed.
-                    known = max(len(ours.entries), len(theirs.entries))
-                    ours.unite(theirs, keep=self._kept.get(feature, known))
+                    ours.unite(theirs, keep=known.keep if known else max(len(ours.entries), len(theirs.entries)))
+                case Values() as ours, Values():
+                    ours.unite(theirs, several=known is None or known.measure == "value")
+                case First() as ours, First():
+                    ours.unite(theirs)
                 case Messages() as ours, Messages():
                     ours.unite(theirs)
                 case Recents() as ours, Recents():
@@ -273,43 +380,75 @@ class Engine:
                 case Provisional() as ours, Provisional():
                     ours.unite(theirs)
 
-    def prune(self, streams: Streams, now: Instant) -> None:
+    def prune(self, streams: Streams, now: Instant) -> bool:
         """Settle hits that are no longer provisional; forget what no window reaches any more, and what nothing feeds.
 
         A stream of a feature this engine does not know stays as long as we remember: during a deployment, older and
         newer functions run side by side, and the older must not throw away what the newer collects.
+
+        Returns
+        -------
+        Whether something may be missing, as `Recorded.short` says.
         """
+        short = False
         young = streams.get(PROVISIONAL)
         if isinstance(young, Provisional):
             for event_id, hit in young.take(now - self._bursts.provisional):
-                self._settle(streams, event_id, hit)
+                short |= self._settle(streams, event_id, hit)
         for feature, stream in list(streams.items()):
-            if isinstance(stream, Messages) and feature in self._windows:
-                stream.prune(now - self._windows[feature])
-            gone = not stream.entries and not isinstance(stream, Provisional)
-            if gone or stream.newest() + RETENTION < now:
+            self._prune_one(feature, stream, now)
+            if isinstance(stream, Provisional):
+                gone = stream.newest() + RETENTION < now
+            else:
+                # The first event is never too old to be the first; of a feature nobody knows, it is.
+                forgotten = stream.newest() + RETENTION < now and not (
+                    isinstance(stream, First) and feature in self._events
+                )
+                gone = not stream.entries or forgotten
+            if gone:
                 del streams[feature]
+        return short
 
-    def evaluate(self, subject: Subject, now: Instant) -> dict[str, Verdict]:
-        """Return the verdict of every segment; without consent for personalization nobody is a member."""
+    def _prune_one(self, feature: int, stream: Stream, now: Instant) -> None:
+        match stream:
+            case Messages() if feature in self._messages:
+                stream.prune(now - self._messages[feature].window)
+            case Occurrences() | Values() if feature in self._events:
+                # What is exactly as old as its window no longer counts.
+                stream.prune(now - self._events[feature].window + 1)
+
+    def evaluate(self, subject: Subject, now: Instant, only: Collection[str] | None = None) -> dict[str, Verdict]:
+        """Return the verdict of every segment; without consent for personalization nobody is a member.
+
+        Parameters
+        ----------
+        only
+            The segments to evaluate, instead of all.
+        """
+        names = self._rules if only is None else only
         if not allows(subject.consent, Purpose.PERSONALIZATION):
-            return dict.fromkeys(self._rules, NEVER_BY_TIME)
-        streams = self._effective(subject.streams)
-        return {name: rule(streams, now) for name, rule in self._rules.items()}
+            return dict.fromkeys(names, NEVER)
+        person, rules = self._person(subject), self._rules
+        return {name: rules[name](person, now) for name in names}
+
+    def _person(self, subject: Subject) -> Person:
+        return Person(subject.id, self._effective(subject.streams), subject.attributes, subject.consent)
 
     def _effective(self, streams: Streams) -> Streams:
         """Return the streams with provisional hits counted as people's, for a moment; nothing is pruned for them."""
         young = streams.get(PROVISIONAL)
-        if not isinstance(young, Provisional):
+        if not isinstance(young, Provisional) or not young.entries:
             return streams
         effective = dict(streams)
+        copied: set[int] = set()
         for event_id, hit in young.people():
-            for feature in hit.features:
-                effective[feature] = known = Occurrences(list(_occurrences(effective, feature).entries))
-                known.add(hit.at, id_hash(event_id), keep=len(known.entries) + 1)
-            if hit.position == OPEN and MESSAGES in self._windows:
-                effective[MESSAGES] = messages = Messages(dict(_messages(effective, MESSAGES).entries))
-                messages.add(hit.message, opened=hit.at)
+            event = id_hash(event_id)
+            for feature, value in hit.entries:
+                if known := self._events.get(feature):
+                    entry = hit.at, event, value
+                    _add_for_a_moment(_copy(effective, copied, feature, known.kind), entry, known)
+            for feature in self._messages_of(hit):
+                _copy(effective, copied, feature, Messages).add(hit.message, hit=hit.at)
         return effective
 
     def memberships(self, subject: Subject, now: Instant) -> frozenset[str]:
@@ -317,12 +456,12 @@ class Engine:
         if not allows(subject.consent, Purpose.PERSONALIZATION):
             return frozenset()
         current = subject.definitions == self.fingerprint
-        streams = self._effective(subject.streams)
+        person = self._person(subject)
         members = set()
         for name, rule in self._rules.items():
             stored = subject.memberships.get(name, NOT_A_MEMBER)
             fresh = current and now < stored.valid_until
-            if stored.member if fresh else rule(streams, now).truth:
+            if stored.member if fresh else rule(person, now)[0]:
                 members.add(name)
         return frozenset(members)
 
@@ -338,35 +477,50 @@ class Engine:
         return known.newest_first()
 
 
-# Two features with one id would be a collision of 32-bit hashes; then the newer definition starts afresh.
+S = TypeVar("S", bound=Stream)
 
 
-def _occurrences(streams: Streams, feature: int) -> Occurrences:
+def _stream(streams: Streams, feature: int, kind: type[S]) -> S:
+    """Return a feature's stream. Two features of one id are a collision of 32-bit hashes; the newer starts afresh."""
     stream = streams.get(feature)
-    if not isinstance(stream, Occurrences):
-        stream = streams[feature] = Occurrences()
+    if not isinstance(stream, kind):
+        stream = streams[feature] = kind()
     return stream
 
 
-def _messages(streams: Streams, feature: int) -> Messages:
-    stream = streams.get(feature)
-    if not isinstance(stream, Messages):
-        stream = streams[feature] = Messages()
+def _copy(streams: Streams, copied: set[int], feature: int, kind: type[S]) -> S:
+    """Return a feature's stream as a copy of its own, made at the first time."""
+    stream = _stream(streams, feature, kind)
+    if feature not in copied:
+        copied.add(feature)
+        stream = streams[feature] = kind(copy(stream.entries))  # type: ignore[arg-type]
     return stream
 
 
-def _recents(streams: Streams, feature: int) -> Recents:
-    stream = streams.get(feature)
-    if not isinstance(stream, Recents):
-        stream = streams[feature] = Recents()
-    return stream
+def _add_for_a_moment(stream: Stream, entry: tuple[Instant, int, int], feature: EventFeature) -> None:
+    at, event, value = entry
+    match stream:
+        case Occurrences():
+            stream.add(at, event, keep=len(stream.entries) + 1)
+        case Values():
+            stream.add(at, event, value, several=feature.measure == "value")
+        case First():
+            stream.add(at, event)
 
 
-def _provisional(streams: Streams) -> Provisional:
-    stream = streams.get(PROVISIONAL)
-    if not isinstance(stream, Provisional):
-        stream = streams[PROVISIONAL] = Provisional()
-    return stream
+def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
+    """Return the segments' names, those that others refer to first."""
+    references = {
+        name: [one.segment for one in conditions(definition.rule) if isinstance(one, InSegment)]
+        for name, definition in known.items()
+    }
+    for name, others in references.items():
+        if unknown := set(others) - known.keys():
+            raise UnknownSegment(f"the segment {name} refers to {min(unknown)}, which does not exist")
+    try:
+        return list(TopologicalSorter(references).static_order())
+    except CycleError as error:
+        raise UnknownSegment(f"segments refer to each other in a circle: {' → '.join(error.args[1])}") from error
 
 
 def _message(properties: Mapping[str, Any]) -> int:

@@ -3,6 +3,8 @@
 Streams are sets that grow by union, so duplicates, reordering and repeats from a dead-letter queue change nothing:
 
 - `Occurrences` keeps the last n events as (instant, id); a repeated id keeps its least instant.
+- `Values` keeps all events of a window with what is measured of them: an amount, or a value's hash.
+- `First` keeps the first event, for ever.
 - `Messages` keeps, by message, when it was delivered and first opened, as long as a window needs it.
 - `Recents` keeps the newest instant of each of the last n values (products).
 - `Provisional` keeps young opens and clicks whole, for as long as others may show that a machine made them; only then
@@ -14,7 +16,7 @@ with instants as variable-length integers, each the distance to the one before.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -27,6 +29,8 @@ from mailtailor.tracking.bursts import OPEN
 VERSION: Final = 1
 MAX_MESSAGES: Final = 1_000
 """Two mails a day for as long as we remember. A sender of endless opens must not fill a profile until it is stuck."""
+MAX_VALUES: Final = 1_000
+"""Of a window that is kept whole. Who does more than that in it is no person; the latest count."""
 MAX_PROVISIONAL: Final = 64
 """No person makes more in an hour; what is beyond is settled early."""
 ID_BYTES: Final = 6
@@ -44,16 +48,22 @@ class Occurrences:
 
     entries: list[tuple[Instant, int]] = field(default_factory=list)
 
-    def add(self, at: Instant, event: int, *, keep: int) -> None:
-        """Add one event and keep the last `keep`."""
-        for index, (known_at, known) in enumerate(self.entries):
-            if known == event:
-                if known_at <= at:
-                    return
-                del self.entries[index]
-                break
+    def add(self, at: Instant, event: int, *, keep: int) -> bool:
+        """Add one event and keep the last `keep`.
+
+        Returns
+        -------
+        Whether an earlier event may be missing now: a full stream learnt that one of its events happened before.
+        """
+        known_at = next((known_at for known_at, known in self.entries if known == event), None)
+        if known_at is not None:
+            if known_at <= at:
+                return False
+            self.entries.remove((known_at, event))
+        short = known_at is not None and len(self.entries) + 1 >= keep
         insort(self.entries, (at, event))
         del self.entries[:-keep]
+        return short
 
     def remove(self, event: int) -> bool:
         """Remove one event; return whether it was there."""
@@ -61,6 +71,11 @@ class Occurrences:
         found = len(remaining) < len(self.entries)
         self.entries = remaining
         return found
+
+    def prune(self, before: Instant) -> None:
+        """Forget what happened before an instant."""
+        if self.entries and self.entries[0][0] < before:
+            del self.entries[: bisect_left(self.entries, (before, 0))]
 
     def unite(self, other: Occurrences, *, keep: int) -> None:
         """Add all events of `other`."""
@@ -73,23 +88,103 @@ class Occurrences:
 
 
 @dataclass(slots=True)
+class Values:
+    """All events of a window, in order of (instant, id, value)."""
+
+    entries: list[tuple[Instant, int, int]] = field(default_factory=list)
+
+    def add(self, at: Instant, event: int, value: int, *, several: bool) -> bool:
+        """Add a value of one event; of a repeated one the least instant stays.
+
+        Parameters
+        ----------
+        at, event, value
+            When, the event's short id, and what was measured.
+        several
+            Whether one event may have several values; otherwise another value of a known event takes its place only
+            if it is dated before, or is the lesser of two at one instant.
+
+        Returns
+        -------
+        Whether an earlier event may be missing now, as `Occurrences.add` says.
+        """
+        known = next((one for one in self.entries if one[1] == event and not (several and one[2] != value)), None)
+        if known is not None:
+            if (known[0], known[2]) <= (at, value):
+                return False
+            self.entries.remove(known)
+        short = known is not None and len(self.entries) + 1 >= MAX_VALUES
+        insort(self.entries, (at, event, value))
+        del self.entries[:-MAX_VALUES]
+        return short
+
+    def remove(self, event: int) -> bool:
+        """Remove all of one event; return whether it was there."""
+        remaining = [entry for entry in self.entries if entry[1] != event]
+        found = len(remaining) < len(self.entries)
+        self.entries = remaining
+        return found
+
+    def prune(self, before: Instant) -> None:
+        """Forget what happened before an instant."""
+        if self.entries and self.entries[0][0] < before:
+            del self.entries[: bisect_left(self.entries, (before, 0, 0))]
+
+    def unite(self, other: Values, *, several: bool) -> None:
+        """Add all of `other`."""
+        for at, event, value in other.entries:
+            self.add(at, event, value, several=several)
+
+    def newest(self) -> Instant:
+        """Return the last event's instant, 0 without any."""
+        return self.entries[-1][0] if self.entries else 0
+
+
+@dataclass(slots=True)
+class First:
+    """The first event, as a list of none or one."""
+
+    entries: list[tuple[Instant, int]] = field(default_factory=list)
+
+    def add(self, at: Instant, event: int) -> None:
+        """Note an event that may be the first."""
+        self.entries = [min([*self.entries, (at, event)])]
+
+    def remove(self, event: int) -> bool:
+        """Forget an event if it was the first; return whether it was. Which one is the first then, is not known."""
+        found = bool(self.entries) and self.entries[0][1] == event
+        if found:
+            self.entries = []
+        return found
+
+    def unite(self, other: First) -> None:
+        """Note the first of `other` too."""
+        for at, event in other.entries:
+            self.add(at, event)
+
+    def newest(self) -> Instant:
+        """Return the first event's instant, 0 without any."""
+        return self.entries[0][0] if self.entries else 0
+
+
+@dataclass(slots=True)
 class Messages:
-    """By message: when it was delivered, and when first opened; 0 is "not known to be"."""
+    """By message: when it was delivered, and when first opened (or clicked); 0 is "not known to be"."""
 
     entries: dict[int, tuple[Instant, Instant]] = field(default_factory=dict)
 
-    def add(self, message: int, *, delivered: Instant = 0, opened: Instant = 0) -> None:
-        """Note a delivery or an open; of repeats the first counts."""
-        known_delivered, known_opened = self.entries.get(message, (0, 0))
-        self.entries[message] = (_first(known_delivered, delivered), _first(known_opened, opened))
+    def add(self, message: int, *, delivered: Instant = 0, hit: Instant = 0) -> None:
+        """Note a delivery, or an open or click; of repeats the first counts."""
+        known_delivered, known_hit = self.entries.get(message, (0, 0))
+        self.entries[message] = (_first(known_delivered, delivered), _first(known_hit, hit))
         if len(self.entries) > MAX_MESSAGES:
             # Opens of nothing that was delivered go first, for no share counts them.
             del self.entries[min(self.entries, key=self._worth)]
 
-    def remove_open(self, message: int, opened: Instant) -> bool:
-        """Forget that a message was first opened at that instant; return whether it was known so."""
-        known_delivered, known_opened = self.entries.get(message, (0, 0))
-        if not opened or known_opened != opened:
+    def remove_hit(self, message: int, hit: Instant) -> bool:
+        """Forget that a message was first hit at that instant; return whether it was known so."""
+        known_delivered, known_hit = self.entries.get(message, (0, 0))
+        if not hit or known_hit != hit:
             return False
         if known_delivered:
             self.entries[message] = (known_delivered, 0)
@@ -97,11 +192,11 @@ class Messages:
             del self.entries[message]
         return True
 
-    def is_opened(self, message: int) -> bool:
-        """Return whether a message was opened; of message 0, which is an unknown one, whether any was."""
+    def is_hit(self, message: int) -> bool:
+        """Return whether a message was hit; of message 0, which is an unknown one, whether any was."""
         if message:
             return self.entries.get(message, (0, 0))[1] > 0
-        return any(opened for _, opened in self.entries.values())
+        return any(hit for _, hit in self.entries.values())
 
     def _worth(self, message: int) -> tuple[bool, Instant, int]:
         delivered, opened = self.entries[message]
@@ -109,8 +204,8 @@ class Messages:
 
     def unite(self, other: Messages) -> None:
         """Add all messages of `other`."""
-        for message, (delivered, opened) in other.entries.items():
-            self.add(message, delivered=delivered, opened=opened)
+        for message, (delivered, hit) in other.entries.items():
+            self.add(message, delivered=delivered, hit=hit)
 
     def prune(self, before: Instant) -> None:
         """Forget messages of which nothing is known at or after `before`."""
@@ -170,8 +265,8 @@ class ProvisionalHit(NamedTuple):
         Of the link; `OPEN` for an open.
     machine
         That it has turned out to be a machine's; it stays because others are recognised by it.
-    features
-        The streams of occurrences that it will belong to.
+    entries
+        The streams of events that it will belong to, each with what it measures of it.
     product
         What the link showed.
     """
@@ -181,7 +276,7 @@ class ProvisionalHit(NamedTuple):
     message: int
     position: int
     machine: bool = False
-    features: tuple[int, ...] = ()
+    entries: tuple[tuple[int, int], ...] = ()
     product: str = ""
 
 
@@ -206,7 +301,7 @@ class Provisional:
 
     def condemn(self, event: str) -> None:
         """Note that a machine made a hit; what it would have counted for is forgotten."""
-        self.entries[event] = self.entries[event]._replace(machine=True, features=(), product="")
+        self.entries[event] = self.entries[event]._replace(machine=True, entries=(), product="")
 
     def unite(self, other: Provisional) -> None:
         """Add all hits of `other`."""
@@ -233,12 +328,14 @@ class Provisional:
         return max([self.settled_to, *(hit.seen for hit in self.entries.values())])
 
 
-Stream = Occurrences | Messages | Recents | Provisional
+Stream = Occurrences | Messages | Recents | Provisional | Values | First
 Streams = dict[int, Stream]
 """Streams by feature."""
 
-_MACHINE, _IS_UUID, _SAME_MESSAGE, _SEEN_LATER, _IS_CLICK, _HAS_FEATURES, _HAS_PRODUCT = (1 << bit for bit in range(7))
-_KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents, Provisional)
+_MACHINE, _IS_UUID, _SAME_MESSAGE, _SEEN_LATER, _IS_CLICK, _HAS_ENTRIES, _HAS_PRODUCT, _HAS_VALUES = (
+    1 << bit for bit in range(8)
+)
+_KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents, Provisional, Values, First)
 
 
 def _first(one: Instant, other: Instant) -> Instant:
@@ -256,8 +353,10 @@ def encode(streams: Streams) -> bytes:
         out.append(_KINDS.index(type(stream)))
         _put(out, len(stream.entries))
         match stream:
-            case Occurrences():
+            case Occurrences() | First():
                 _encode_occurrences(out, stream)
+            case Values():
+                _encode_values(out, stream)
             case Messages():
                 _encode_messages(out, stream)
             case Recents():
@@ -288,11 +387,20 @@ def decode(data: bytes) -> Streams:
     return streams
 
 
-def _encode_occurrences(out: bytearray, stream: Occurrences) -> None:
+def _encode_occurrences(out: bytearray, stream: Occurrences | First) -> None:
     previous = 0
     for at, event in stream.entries:
         _put(out, at - previous)
         out += event.to_bytes(ID_BYTES, "big")
+        previous = at
+
+
+def _encode_values(out: bytearray, stream: Values) -> None:
+    previous = 0
+    for at, event, value in stream.entries:
+        _put(out, at - previous)
+        out += event.to_bytes(ID_BYTES, "big")
+        _put_signed(out, value)
         previous = at
 
 
@@ -328,8 +436,9 @@ def _encode_provisional(out: bytearray, stream: Provisional) -> None:
             _SAME_MESSAGE: hit.message == message_before,
             _SEEN_LATER: hit.seen != hit.at,
             _IS_CLICK: hit.position != OPEN,
-            _HAS_FEATURES: bool(hit.features),
+            _HAS_ENTRIES: bool(hit.entries),
             _HAS_PRODUCT: bool(hit.product),
+            _HAS_VALUES: any(value for _, value in hit.entries),
         }
         out.append(sum(flag for flag, is_set in flags.items() if is_set))
         out += unique or _id_text(event, id_before)
@@ -340,9 +449,12 @@ def _encode_provisional(out: bytearray, stream: Provisional) -> None:
             out += hit.message.to_bytes(ID_BYTES, "big")
         if flags[_IS_CLICK]:
             _put(out, hit.position)
-        if hit.features:
-            _put(out, len(hit.features))
-            out += b"".join(feature.to_bytes(4, "big") for feature in hit.features)
+        if hit.entries:
+            _put(out, len(hit.entries))
+        for feature, value in hit.entries:
+            out += feature.to_bytes(4, "big")
+            if flags[_HAS_VALUES]:
+                _put_signed(out, value)
         if hit.product:
             out += _text(hit.product)
         previous, id_before, message_before = hit.at, event, hit.message
@@ -388,6 +500,18 @@ def _decode_occurrences(reader: _Reader, length: int) -> Occurrences:
     return stream
 
 
+def _decode_first(reader: _Reader, length: int) -> First:
+    return First(_decode_occurrences(reader, length).entries)
+
+
+def _decode_values(reader: _Reader, length: int) -> Values:
+    stream, at = Values(), 0
+    for _ in range(length):
+        at += reader.number()
+        stream.entries.append((at, int.from_bytes(reader.take(ID_BYTES), "big"), reader.signed()))
+    return stream
+
+
 def _decode_messages(reader: _Reader, length: int) -> Messages:
     stream, at = Messages(), 0
     for _ in range(length):
@@ -421,14 +545,16 @@ def _decode_provisional(reader: _Reader, length: int) -> Provisional:
         if not flags & _SAME_MESSAGE:
             message = int.from_bytes(reader.take(ID_BYTES), "big")
         position = reader.number() if flags & _IS_CLICK else OPEN
-        features = range(reader.number() if flags & _HAS_FEATURES else 0)
+        entries = range(reader.number() if flags & _HAS_ENTRIES else 0)
         stream.entries[event] = ProvisionalHit(
             at,
             seen,
             message,
             position,
             bool(flags & _MACHINE),
-            tuple(int.from_bytes(reader.take(4), "big") for _ in features),
+            tuple(
+                (int.from_bytes(reader.take(4), "big"), reader.signed() if flags & _HAS_VALUES else 0) for _ in entries
+            ),
             reader.text() if flags & _HAS_PRODUCT else "",
         )
     return stream
@@ -439,6 +565,8 @@ _DECODERS: Final[dict[type[Stream], Callable[[_Reader, int], Stream]]] = {
     Messages: _decode_messages,
     Recents: _decode_recents,
     Provisional: _decode_provisional,
+    Values: _decode_values,
+    First: _decode_first,
 }
 
 
