@@ -50,6 +50,8 @@ MAX_PRODUCT_ID: Final = 64
 MAX_POSITION: Final = 9_999
 HITS: Final = frozenset({OPENED, CLICKED})
 """Events that machines make too."""
+MAX_LINKS: Final = 20
+"""Segments that refer to one another in a chain; each is a call within a call."""
 DEFAULT_BURSTS: Final = BurstSettings()
 
 
@@ -80,8 +82,8 @@ class Recorded(NamedTuple):
     short: bool
 
 
-class UnknownSegment(Exception):
-    """A segment refers to one that there is not, or to itself by way of others."""
+class BadReference(Exception):
+    """A segment refers to one that there is not, to itself by way of others, or by way of too many."""
 
 
 class Subject(Protocol):
@@ -516,11 +518,17 @@ def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
     }
     for name, others in references.items():
         if unknown := set(others) - known.keys():
-            raise UnknownSegment(f"the segment {name} refers to {min(unknown)}, which does not exist")
+            raise BadReference(f"the segment {name} refers to {min(unknown)}, which does not exist")
     try:
-        return list(TopologicalSorter(references).static_order())
+        order = list(TopologicalSorter(references).static_order())
     except CycleError as error:
-        raise UnknownSegment(f"segments refer to each other in a circle: {' → '.join(error.args[1])}") from error
+        raise BadReference(f"segments refer to each other in a circle: {' → '.join(error.args[1])}") from error
+    links: dict[str, int] = {}
+    for name in order:
+        links[name] = 1 + max((links[other] for other in references[name]), default=0)
+        if links[name] > MAX_LINKS:
+            raise BadReference(f"the segment {name} refers to others in a chain of more than {MAX_LINKS} segments")
+    return order
 
 
 def _message(properties: Mapping[str, Any]) -> int:
