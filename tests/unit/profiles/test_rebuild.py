@@ -16,6 +16,7 @@ from mailtailor.profiles.processing import EndlessPointers, TooManyConflicts
 from mailtailor.profiles.profile import Profile
 from mailtailor.profiles.rebuild import Rebuilder, Rebuilt
 from mailtailor.profiles.store import Conflict
+from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import PROVISIONAL
 from mailtailor.segments.streams import Provisional
 from tests.unit.profiles.memory_store import MemoryStore
@@ -43,8 +44,10 @@ class Archive:
 class Repair(World):
     """A processor and a rebuilder around one store."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
-        super().__init__(store, CLICKERS)
+    def __init__(
+        self, store: MemoryStore | None = None, segments: Iterable[SegmentDefinition] = tuple(CLICKERS)
+    ) -> None:
+        super().__init__(store, segments)
         self.history = Archive()
         self.rebuilder = Rebuilder(
             store=self.store,
@@ -385,3 +388,39 @@ def settled(profile: Profile) -> dict[int, Iterable[Any]]:
         for feature, stream in profile.streams.items()
         if feature != PROVISIONAL and not isinstance(stream, Provisional)
     }
+
+
+BUYERS = [
+    segment("spenders", {"sum": "total", "event": "order_completed", "within": "30d", "at_least": 100}),
+    segment("twice", {"event": "order_completed", "within": "30d", "at_least": 2}),
+    segment("new", {"event": "order_completed", "first": True, "within": "60h"}),
+]
+
+
+def test_a_deleted_order_stops_counting_and_what_it_hid_counts_again() -> None:
+    # given three orders, of which two are kept by a count of two, and the first is known as the first
+    world = Repair(segments=BUYERS)
+    orders = [
+        event("order_completed", id=f"o{n}", at=NOW - (3 - n) * DAY, properties={"total": 50.0}) for n in range(3)
+    ]
+    world.come(consented(), *orders)
+    assert world.members() == {"spenders", "twice"}
+    # when the first and the last turn out to be tests
+    gone = [
+        event("event_corrected", id=f"gone-{one.id}", properties={"corrects": one.id, "deleted": True})
+        for one in (orders[0], orders[2])
+    ]
+    world.come(*gone)
+    world.rebuilder.rebuild(ANNA)
+    # then one order is left, two days old, which makes it the first
+    assert world.members() == {"new"}
+
+
+def test_an_order_that_comes_after_its_deletion_does_not_count() -> None:
+    # given
+    world = Repair(segments=BUYERS)
+    world.come(consented(), event("event_corrected", id="gone", properties={"corrects": "o", "deleted": True}))
+    # when
+    world.come(event("order_completed", id="o", properties={"total": 500.0}))
+    # then
+    assert world.members() == set()
