@@ -31,9 +31,9 @@ def test_a_rule_reads_back_as_itself(rule: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "rule:\n  event: [order_completed]\n  within: 7d\n",
-        "rule:\n  event: [order_completed]\n  where:\n    within: {in: [5, 7d]}\n  between: [0d, 90m]\n",
-        "rule: {event: [a], within: 172800001ms, at_least: 0.1, below: '0.12345678901234567891', sum: total}\n",
+        "rule:\n  event: order_completed\n  within: 7d\n",
+        "rule:\n  event: order_completed\n  where:\n    within: {in: [5, 7d]}\n  between: [0d, 90m]\n",
+        "rule: {event: a, minus: [b, c], within: 172800001ms, at_least: 0.1, below: '0.12345678901234567', sum: x}\n",
         "rule: {consent: tracking}\n",
         "rule:\n  all:\n  - {mail_state: bounced}\n  - not: {segment: vip}\n",
     ],

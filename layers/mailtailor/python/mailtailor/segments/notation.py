@@ -12,6 +12,7 @@ from mailtailor.segments.definition import Condition
 
 _UNITS: Final = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1, "ms"))
 _DURATIONS: Final = ("within", "older_than", "between")
+_TYPES: Final = ("event", "minus")
 _NAMED_BY_PEOPLE: Final = ("where", "last", "is", "of")
 """What is below these has names of its own."""
 
@@ -23,23 +24,32 @@ def as_yaml(rule: Condition) -> str:
     return text
 
 
-def _plain(value: Any, *, durations: bool = True) -> Any:  # noqa: ANN401 - whatever a rule has
+def _plain(value: Any, *, of_rule: bool = True) -> Any:  # noqa: ANN401 - whatever a rule has
     match value:
         case dict():
-            return {
-                key: _duration(one)
-                if durations and key in _DURATIONS
-                else _plain(one, durations=durations and key not in _NAMED_BY_PEOPLE)
-                for key, one in value.items()
-            }
+            return _condition(value) if of_rule else {key: _plain(one, of_rule=False) for key, one in value.items()}
         case tuple():
-            return [_plain(one, durations=durations) for one in value]
+            return [_plain(one, of_rule=of_rule) for one in value]
         case Decimal():
             return _number(value)
         case str():
             # Of an enumeration's member, its text.
             return str(value)
     return value
+
+
+def _condition(data: dict[str, Any]) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    # What happened stands first, whatever it is asked for.
+    for key in sorted(data, key=lambda key: key != "event"):
+        value = data[key]
+        if key in _DURATIONS:
+            written[key] = _duration(value)
+        elif key in _TYPES and len(value) == 1:
+            written[key] = value[0]
+        else:
+            written[key] = _plain(value, of_rule=key not in _NAMED_BY_PEOPLE)
+    return written
 
 
 def _number(value: Decimal) -> int | float | str:
