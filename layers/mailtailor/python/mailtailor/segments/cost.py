@@ -59,7 +59,7 @@ _CONDITION: Final = 0.5
 _ENTRY: Final = 0.65
 _VALUE: Final = 1.1
 _PAIR: Final = 0.3
-_MESSAGE: Final = 0.2
+_MESSAGE: Final = 0.25
 _POINT: Final = 0.65
 _DATE: Final = 9.0
 
