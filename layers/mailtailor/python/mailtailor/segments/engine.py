@@ -398,26 +398,24 @@ class Engine:
             for event_id, hit in young.take(now - self._bursts.provisional):
                 short |= self._settle(streams, event_id, hit)
         for feature, stream in list(streams.items()):
-            self._prune_one(feature, stream, now)
-            if isinstance(stream, Provisional):
-                gone = stream.newest() + RETENTION < now
-            else:
-                # The first event is never too old to be the first; of a feature nobody knows, it is.
-                forgotten = stream.newest() + RETENTION < now and not (
-                    isinstance(stream, First) and feature in self._events
-                )
-                gone = not stream.entries or forgotten
-            if gone:
+            if self._is_useless(feature, stream, now):
                 del streams[feature]
         return short
 
-    def _prune_one(self, feature: int, stream: Stream, now: Instant) -> None:
-        match stream:
-            case Messages() if feature in self._messages:
-                stream.prune(now - self._messages[feature].window)
-            case Occurrences() | Values() if feature in self._events:
-                # What is exactly as old as its window no longer counts.
-                stream.prune(now - self._events[feature].window + 1)
+    def _is_useless(self, feature: int, stream: Stream, now: Instant) -> bool:
+        """Forget what no window of a stream reaches any more; return whether nothing is left."""
+        known = self._events.get(feature)
+        if known is not None and type(stream) is known.kind:
+            # The first event is never too old to be the first. What is exactly as old as its window no longer counts.
+            if isinstance(stream, Occurrences | Values):
+                stream.prune(now - known.window + 1)
+            return not stream.entries
+        if isinstance(stream, Messages) and feature in self._messages:
+            stream.prune(now - self._messages[feature].window)
+            return not stream.entries
+        # A stream of young hits notes how far it is settled even when none is left.
+        empty = not stream.entries and not isinstance(stream, Provisional)
+        return empty or stream.newest() + RETENTION < now
 
     def evaluate(self, subject: Subject, now: Instant, only: Collection[str] | None = None) -> dict[str, Verdict]:
         """Return the verdict of every segment; without consent for personalization nobody is a member.

@@ -319,13 +319,23 @@ def _share(condition: OpenedShare | ClickedShare, needs: Needs) -> Rule:
         case ClickedShare():
             hit, wanted = CLICKED, condition.clicked_share
             stream = CLICKED_MESSAGES_WITH_MACHINES if machines else CLICKED_MESSAGES
-    top, bottom = wanted.as_integer_ratio()
+    asked = stream, wanted.as_integer_ratio(), within
     needs.streams.add(need(needs.features, MessageFeature(stream, hit, within, machines)))
 
     def rule(person: Person, now: Instant) -> Verdict:
         known = person.streams.get(stream)
-        if type(known) is not Messages:
-            return NEVER
-        return windows.share(known.entries.values(), (top, bottom), within, now)
+        return windows.share(known.timeline(), asked[1], within, now) if type(known) is Messages else NEVER
 
-    return rule
+    return _asked_once(asked, rule)
+
+
+def _asked_once(asked: object, rule: Rule) -> Rule:
+    """Return a rule that many segments may ask, but that is evaluated once for a person and an instant."""
+
+    def known_rule(person: Person, now: Instant) -> Verdict:
+        verdict = person.verdicts.get(asked)
+        if verdict is None:
+            verdict = person.verdicts[asked] = rule(person, now)
+        return verdict
+
+    return known_rule

@@ -96,9 +96,11 @@ def need(features: Features, feature: Feature) -> int:
     match feature, features.get(feature.id):
         case EventFeature(), EventFeature() as known:
             keep, window = max(known.keep, feature.keep), max(known.window, feature.window)
-            features[feature.id] = replace(known, keep=keep, window=window)
+            if (keep, window) != (known.keep, known.window):
+                features[feature.id] = replace(known, keep=keep, window=window)
         case MessageFeature(), MessageFeature() as known:
-            features[feature.id] = replace(known, window=max(known.window, feature.window))
+            if feature.window > known.window:
+                features[feature.id] = feature
         case _:
             features[feature.id] = feature
     return feature.id

@@ -28,8 +28,8 @@ class Person:
     streams: Streams
     attributes: Mapping[str, Stated]
     consent: ConsentRecord
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    """Of segments that others refer to, once they are known."""
+    verdicts: dict[object, Verdict] = field(default_factory=dict)
+    """Of what several rules ask, once it is known."""
 
 
 Rule = Callable[[Person, Instant], Verdict]

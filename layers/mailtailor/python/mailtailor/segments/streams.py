@@ -16,11 +16,11 @@ with instants as variable-length integers, each the distance to the one before.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Final, NamedTuple
 
 from mailtailor.instant import Instant
@@ -168,18 +168,58 @@ class First:
 
 
 @dataclass(slots=True)
+class Timeline:
+    """Messages delivered, in order of time.
+
+    Attributes
+    ----------
+    delivered
+        When each was delivered.
+    hits
+        How many of the first n were hit, for n from 0 on, where n parts no messages of one instant.
+    oldest
+        No message is to be forgotten before an instant up to this one.
+    """
+
+    delivered: list[Instant]
+    hits: list[int]
+    oldest: Instant
+
+    def after(self, known: tuple[Instant, Instant], noted: tuple[Instant, Instant]) -> Timeline | None:
+        """Return this after a message's change if that is the usual one, at the end or a first hit; else None."""
+        delivered, hit = noted
+        self.oldest = min(self.oldest, max(noted))
+        if known == (0, 0) and delivered and (not self.delivered or self.delivered[-1] <= delivered):
+            self.delivered.append(delivered)
+            self.hits.append(self.hits[-1] + (hit > 0))
+            return self
+        if known[0] != delivered or (known[1] and delivered):
+            return None
+        for index in range(bisect_right(self.delivered, delivered), len(self.hits) if delivered else 0):
+            self.hits[index] += 1
+        return self
+
+
+@dataclass(slots=True)
 class Messages:
     """By message: when it was delivered, and when first opened (or clicked); 0 is "not known to be"."""
 
     entries: dict[int, tuple[Instant, Instant]] = field(default_factory=dict)
+    _timeline: Timeline | None = field(default=None, init=False, repr=False, compare=False)
 
     def add(self, message: int, *, delivered: Instant = 0, hit: Instant = 0) -> None:
         """Note a delivery, or an open or click; of repeats the first counts."""
-        known_delivered, known_hit = self.entries.get(message, (0, 0))
-        self.entries[message] = (_first(known_delivered, delivered), _first(known_hit, hit))
+        known = self.entries.get(message, (0, 0))
+        noted = _first(known[0], delivered), _first(known[1], hit)
+        if noted == known:
+            return
+        self.entries[message] = noted
         if len(self.entries) > MAX_MESSAGES:
             # Opens of nothing that was delivered go first, for no share counts them.
             del self.entries[min(self.entries, key=self._worth)]
+            self._timeline = None
+        elif self._timeline is not None:
+            self._timeline = self._timeline.after(known, noted)
 
     def remove_hit(self, message: int, hit: Instant) -> bool:
         """Forget that a message was first hit at that instant; return whether it was known so."""
@@ -190,6 +230,7 @@ class Messages:
             self.entries[message] = (known_delivered, 0)
         else:
             del self.entries[message]
+        self._timeline = None
         return True
 
     def is_hit(self, message: int) -> bool:
@@ -199,8 +240,8 @@ class Messages:
         return any(hit for _, hit in self.entries.values())
 
     def _worth(self, message: int) -> tuple[bool, Instant, int]:
-        delivered, opened = self.entries[message]
-        return bool(delivered), max(delivered, opened), message
+        delivered, hit = self.entries[message]
+        return bool(delivered), max(delivered, hit), message
 
     def unite(self, other: Messages) -> None:
         """Add all messages of `other`."""
@@ -209,7 +250,18 @@ class Messages:
 
     def prune(self, before: Instant) -> None:
         """Forget messages of which nothing is known at or after `before`."""
-        self.entries = {key: known for key, known in self.entries.items() if max(known) >= before}
+        if self.timeline().oldest < before:
+            self.entries = {key: known for key, known in self.entries.items() if max(known) >= before}
+            self._timeline = None
+
+    def timeline(self) -> Timeline:
+        """Return the messages delivered in order of time; made once for all rules that ask."""
+        if self._timeline is None:
+            known = sorted((delivered, hit > 0) for delivered, hit in self.entries.values() if delivered)
+            hits = [0, *accumulate(hit for _, hit in known)]
+            oldest = min(map(max, self.entries.values()), default=0)
+            self._timeline = Timeline([delivered for delivered, _ in known], hits, oldest)
+        return self._timeline
 
     def newest(self) -> Instant:
         """Return the last known instant, 0 without any."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final, Protocol
 
 from mailtailor.instant import FOREVER, Instant
 from mailtailor.segments.definition import Average, Distinct, ScoreIs, Sum
 from mailtailor.segments.features import AMOUNT_UNIT
+from mailtailor.segments.streams import Timeline
 from mailtailor.segments.verdict import Verdict
 
 Entry = tuple[Instant, int, int]
@@ -157,26 +158,35 @@ def bounds(condition: Sum | Average | Distinct | ScoreIs, unit: int = AMOUNT_UNI
     return holds
 
 
-def share(messages: Iterable[tuple[Instant, Instant]], wanted: tuple[int, int], within: int, now: Instant) -> Verdict:
+def share(timeline: Timeline, wanted: tuple[int, int], within: int, now: Instant) -> Verdict:
     """Return whether of the messages delivered in a window the wanted share was hit, and until when.
 
     Parameters
     ----------
-    messages
-        When each was delivered and first hit, 0 if it was not, or not to our knowledge: a hit alone is no delivery.
+    timeline
+        The messages delivered: a hit of one of which no delivery is known does not count.
     wanted
         The share, as a fraction.
     """
+    times, hits = timeline.delivered, timeline.hits
     top, bottom = wanted
-    known = sorted((delivered, hit > 0) for delivered, hit in messages if delivered > max(0, now - within))
-    past = bisect_right(known, (now, True))
-    upcoming = known[past][0] if past < len(known) else FOREVER
-    counted = known[:past]
-    total, hits = past, sum(hit for _, hit in counted)
-    truth = total > 0 and hits * bottom >= total * top
-    for index, (delivered, hit) in enumerate(counted):
-        total, hits = total - 1, hits - hit
-        leaves_together = index + 1 < past and counted[index + 1][0] == delivered
-        if not leaves_together and (total > 0 and hits * bottom >= total * top) != truth:
-            return truth, min(delivered + within, upcoming)
+    first, past = bisect_right(times, now - within), bisect_right(times, now)
+    upcoming = times[past] if past < len(times) else FOREVER
+    until = hits[past]
+    # How much there is more than needed, in units of a message's share.
+    surplus = (until - hits[first]) * bottom - (past - first) * top
+    truth = past > first and surplus >= 0
+    while first < past:
+        # So many have to leave at least, all of the worst kind, before the share can turn.
+        fewest = (surplus // (bottom - top) + 1 if bottom > top else past - first) if truth else -(surplus // top)
+        last = first + fewest - 1
+        if last >= past:
+            last = past - 1
+        leaves = times[last]
+        first = last + 1
+        while first < past and times[first] == leaves:
+            first += 1
+        surplus = (until - hits[first]) * bottom - (past - first) * top
+        if (past > first and surplus >= 0) != truth:
+            return truth, min(leaves + within, upcoming)
     return truth, upcoming
