@@ -20,9 +20,15 @@ def compile_definitions(source: Path) -> dict[str, str]:
     """
     # Imported here because pydantic and YAML are of no use to whoever builds only the other layers.
     from mailtailor.content.files import check_audiences, load_blocks, load_countdowns, load_offers  # noqa: PLC0415
+    from mailtailor.definition_files import DefinitionError  # noqa: PLC0415
+    from mailtailor.segments import cost  # noqa: PLC0415
     from mailtailor.segments.files import load_segments  # noqa: PLC0415
 
     segments = load_segments(source / "segments")
+    try:
+        cost.check_all(segments)
+    except ValueError as error:
+        raise DefinitionError(source / "segments", 1, f"{error}.") from error
     blocks = load_blocks(source / "blocks")
     check_audiences(blocks, [segment.name for segment in segments], source / "blocks")
     offers = load_offers(source / "offers.yaml")

@@ -31,7 +31,7 @@ def test_functions_read_back_what_was_compiled(definitions: Path) -> None:
     # then
     segments = [SegmentDefinition.model_validate(each) for each in json.loads(compiled["segments.json"])]
     blocks = [Block.model_validate(each) for each in json.loads(compiled["blocks.json"])]
-    assert {segment.name for segment in segments} == {file.stem for file in definitions.glob("segments/*.yaml")}
+    assert {segment.name for segment in segments} == {file.stem for file in definitions.glob("segments/*.*")}
     assert {block.name for block in blocks} == {folder.name for folder in definitions.glob("blocks/*")}
     assert OfferList.model_validate_json(compiled["offers.json"])
     countdowns = CountdownList.model_validate_json(compiled["countdowns.json"]).countdowns

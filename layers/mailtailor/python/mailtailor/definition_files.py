@@ -23,16 +23,17 @@ class DefinitionError(MailtailorError):
     ----------
     path
         The file.
-    line
-        The line, from 1.
+    line, column
+        Where, from 1; the column where a line may be long.
     message, hint
         What is wrong and what to do.
     """
 
-    def __init__(self, path: Path, line: int, message: str, hint: str = "") -> None:
-        super().__init__(f"{path}:{line}: {message}", hint)
+    def __init__(self, path: Path, line: int, message: str, hint: str = "", *, column: int | None = None) -> None:
+        super().__init__(f"{path}:{line}:{'' if column is None else f'{column}:'} {message}", hint)
         self.path = path
         self.line = line
+        self.column = column
 
 
 def load(path: Path, model: type[M]) -> M:
@@ -43,7 +44,28 @@ def load(path: Path, model: type[M]) -> M:
     DefinitionError
         If the file is missing, not YAML, or does not fit the model; the line is that of the faulty value.
     """
-    node = _compose(path)
+    return parsed(read(path), path, model)
+
+
+def read(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    DefinitionError
+        If it is missing, or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DefinitionError(path, 1, "the file is missing.") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(path, 1, "the file is no text in UTF-8.") from error
+
+
+def parsed(text: str, path: Path, model: type[M]) -> M:
+    """Return the definition in the text of a file, as of `load`."""
+    node = _compose(text, path)
     data = yaml.SafeLoader("").construct_document(node) if node is not None else {}
     try:
         return model.model_validate(data)
@@ -56,14 +78,14 @@ def load(path: Path, model: type[M]) -> M:
         ) from error
 
 
-def _compose(path: Path) -> yaml.Node | None:
+def _compose(text: str, path: Path) -> yaml.Node | None:
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except FileNotFoundError as error:
-        raise DefinitionError(path, 1, "the file is missing.") from error
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise DefinitionError(path, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DefinitionError(path, 1, "not valid YAML.") from error
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
@@ -78,7 +100,12 @@ def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
 
 def line_in(path: Path, location: tuple[int | str, ...]) -> int:
     """Return the line in `path` of the value at `location`."""
-    return line_of(_compose(path), location)
+    return line_in_text(read(path), path, location)
+
+
+def line_in_text(text: str, path: Path, location: tuple[int | str, ...]) -> int:
+    """Return the line in the text of a file of the value at `location`."""
+    return line_of(_compose(text, path), location)
 
 
 def _step(node: Any, part: int | str) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's nodes share no useful type
