@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, campaigns, events, ingest_keys, privacy, tokens
+from mailtailor_cli import admin, campaigns, events, ingest_keys, privacy, segments, tokens
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.up import up
 
@@ -29,6 +29,7 @@ app.add_typer(tokens.app, name="tokens")
 app.add_typer(admin.app, name="admin")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(events.app, name="events")
+app.add_typer(segments.app, name="segments")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(ingest_keys.app, name="keys")
 
