@@ -142,6 +142,22 @@ def test_a_view_without_adding_that_product_within_two_days_counts_however_other
     assert judge(rule, view(NOW), now=NOW + 3 * DAY) == NEVER
 
 
+def test_a_product_not_bought_since_it_was_last_viewed_counts_whatever_else_was_bought() -> None:
+    # given
+    rule = {
+        "event": "product_viewed",
+        "not_followed_by": {"event": "order_completed", "same": "products.product_id"},
+        "older_than": "1h",
+        "within": "7d",
+    }
+    views = [view(NOW, products=[{"product_id": one}]) for one in "ab"]
+    bought = order(NOW + 2 * HOUR, products=[{"product_id": "a"}])
+    # when, then
+    assert judge(rule, *views, bought, now=NOW + 2 * HOUR) == (True, NOW + 7 * DAY)
+    assert judge(rule, views[0], now=NOW) == (False, NOW + HOUR)
+    assert judge(rule, views[0], bought, now=NOW + 2 * HOUR) == NEVER
+
+
 def test_an_event_that_others_follow_in_time() -> None:
     rule = {"event": "email_link_clicked", "followed_by": {"event": "order_completed", "within": "1h"}, "within": "7d"}
     click = ("email_link_clicked", NOW, {"campaign": "c"})

@@ -361,7 +361,7 @@ MailState = Literal["unsubscribed", "bounced", "complained"]
 class MailStateIs(_Node):
     """What the ESP last said of mails to this person.
 
-    `unsubscribed` until they subscribe again, `bounced` until a later mail is delivered, `complained` for good.
+    `unsubscribed` until they subscribe again, `bounced` until a later mail is delivered; all as long as we remember.
     """
 
     mail_state: MailState

@@ -47,7 +47,7 @@ def none_since(first: list[Entry], second: list[Entry], *, ages: tuple[int, int]
     truth, until = _some(
         once(at + ages[0], at + ages[1], now)
         for value, at in latest.items()
-        if not ((since := follower.get(value, -1)) > at if later else since >= at)
+        if (follower.get(value, -1) <= at if later else follower.get(value, -1) < at)
     )
     return truth, min(until, upcoming)
 
