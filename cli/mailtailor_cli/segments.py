@@ -31,7 +31,7 @@ def list_(
 ) -> None:
     """List the segments of a directory: what they are, what they cost, and whether time alone changes them."""
     definitions = load_segments(directory)
-    table = Table("Segment", Column("Description", overflow="fold"), "By time", title_justify="left")
+    table = Table(Column("Segment", no_wrap=True), Column("Description", overflow="fold"), "By time", title_justify="left")
     for heading in ("Events", "Bytes", "µs"):
         table.add_column(heading, justify="right")
     for one in definitions:
