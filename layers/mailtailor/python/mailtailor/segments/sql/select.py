@@ -24,7 +24,7 @@ from mailtailor.segments.sql.formula import (
 from mailtailor.segments.sql.having import Group
 from mailtailor.segments.sql.rows import any_row, row_condition
 from mailtailor.segments.sql.scope import Scope
-from mailtailor.segments.sql.tables import table
+from mailtailor.segments.sql.tables import USER, table
 from mailtailor.segments.sql.text import Text
 from mailtailor.segments.sql.where import SHORT, formula_of
 from mailtailor.segments.vocabulary import Unknown, Vocabulary
@@ -132,12 +132,9 @@ class Reader:
         if not isinstance(node, exp.EQ):
             return None
         left, right = node.this.unnest(), node.expression.unnest()
-        if not isinstance(left, exp.Column) or not isinstance(right, exp.Column):
+        if not all(isinstance(one, exp.Column) and one.name.lower() in USER for one in (left, right)):
             return None
-        one, other = scope.found(left), scope.found(right)
-        if one.column.role != "user" or other.column.role != "user":
-            return None
-        return one.source, other.source
+        return scope.found(left).source, scope.found(right).source
 
     def _without_ties(self, told: list[exp.Expr], scope: Scope, correlated: bool, node: exp.Select) -> list[exp.Expr]:
         """Return the conditions other than those that tie tables by user_id, which must tie all of them."""

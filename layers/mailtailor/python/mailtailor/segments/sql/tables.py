@@ -118,6 +118,8 @@ def column(of: Table, name: str, vocabulary: Vocabulary) -> Column:
 
 
 def _of_events(of: Table, name: str, vocabulary: Vocabulary) -> Column:
+    if name in EVENT and not of.events:
+        return Column("event", name, "text")
     path = of.columns.get(name, name)
     events = of.events or tuple(vocabulary.events)
     # An order has no category, its products have.

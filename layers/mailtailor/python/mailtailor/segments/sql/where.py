@@ -48,7 +48,7 @@ _HINTS: Final[dict[type[exp.Expr], tuple[str, str]]] = {
     exp.Boolean: ("a condition of a column is needed.", "Leave TRUE and FALSE out."),
     exp.Window: ("window functions are not available.", "Count with GROUP BY user_id HAVING COUNT(*) >= 3."),
     exp.AggFunc: ("totals are for HAVING.", "Write GROUP BY user_id HAVING COUNT(*) >= 3."),
-    exp.Subquery: ("a subquery must be asked whether the person is in it.", "Write user_id IN (SELECT user_id ...)."),
+    exp.Query: ("a subquery must be asked whether the person is in it.", "Write user_id IN (SELECT user_id ...)."),
     exp.Any: ("ANY is not available.", "Write user_id IN (SELECT user_id FROM ...)."),
     exp.All: ("ALL is not available.", "Write user_id NOT IN (SELECT user_id FROM ...)."),
     exp.Lower: ("LOWER is not available.", "Compare without case by ILIKE 'value'."),
