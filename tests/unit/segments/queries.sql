@@ -89,3 +89,12 @@ SELECT user_id FROM purchases GROUP BY user_id HAVING COUNT(*) > 3 OR user_id NO
 SELECT user_id FROM opens UNION SELECT user_id FROM purchases WHERE total > 15 INTERSECT SELECT user_id FROM clicks;
 
 (SELECT user_id FROM opens EXCEPT SELECT user_id FROM clicks) UNION ALL SELECT user_id FROM profiles WHERE age = 20;
+
+SELECT user_id FROM purchases GROUP BY user_id
+  HAVING user_id IN (SELECT user_id FROM opens GROUP BY user_id HAVING COUNT(*) > 1);
+
+SELECT user_id FROM purchases GROUP BY user_id
+  HAVING COUNT(*) = 2 OR EXISTS (SELECT 1 FROM opens WHERE opens.user_id = purchases.user_id);
+
+SELECT user_id FROM events WHERE event = 'order_completed' AND event = 'email_opened' OR
+  event IN ('product_viewed', 'email_opened') AND event <> 'email_opened' AND price > 5;
