@@ -160,6 +160,11 @@ def test_a_file_that_is_no_text_is_refused(directory: Path) -> None:
         load_segments(directory)
 
 
+def test_a_text_of_comments_alone_is_told_from_a_query_in_no_time() -> None:
+    with pytest.raises(DefinitionError):
+        read_segment("/**/ " * 5_000 + "-- \n" * 5_000 + "name: x", Path("-"))
+
+
 @pytest.mark.parametrize("query", [QUERY, f"\n/* d */ {QUERY.lower()}", f"(({QUERY}))", f"-- Bought.\n{QUERY}"])
 def test_a_query_by_itself_needs_no_file(query: str) -> None:
     # when

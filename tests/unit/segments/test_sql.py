@@ -398,7 +398,16 @@ GROUPS = "SELECT user_id FROM purchases GROUP BY user_id HAVING "
         (f"{FROM}currency = 'a' AND currency = 'b'", 1, 56, "no row can pass", "contradiction"),
         (f"{FROM}coupon LIKE 'a%' AND coupon LIKE 'b%'", 1, 58, "one LIKE of each kind", "user_id IN"),
         (f"{FROM}total > 5 AND ROW_NUMBER() OVER () = 1", 1, 51, "window functions", "HAVING"),
+        (f"{FROM}total > 5 AND total < 5", 1, 51, "no row can pass", "contradiction"),
+        (f"{FROM}coupon LIKE 'a' ESCAPE 'xy'", 1, 37, "one character", ""),
+        (f"{FROM}coupon LIKE 'a\\'", 1, 49, "ends where it escapes", ""),
+        (f"{FROM}coupon LIKE '%{'x' * 501}%'", 1, 37, "at most 500 characters", ""),
+        (f"{FROM}total IN ({', '.join(map(str, range(1_001)))})", 1, 37, "at most 1000 items", ""),
+        ("SELECT user_id FROM segments WHERE segment = 'No Name'", 1, 36, "no name of a segment", ""),
+        ("SELECT user_id FROM purchases AS p (a, b)", 1, 37, "COLUMNS is not available", ""),
         # Times
+        (f"{FROM}purchase_date > NOW() - INTERVAL '7 days ago'", 1, 70, "no interval", "INTERVAL '2 days'"),
+        (f"{FROM}purchase_date > NOW() - INTERVAL 'P7D'", 1, 70, "no interval", "INTERVAL '2 days'"),
         (f"{FROM}purchase_date > '2026-01-01'", 1, 53, "compared with NOW()", "INTERVAL '2 days'"),
         (f"{FROM}purchase_date = NOW()", 1, 37, "one very millisecond", "BETWEEN"),
         (f"{FROM}purchase_date > NOW() - INTERVAL '1 month'", 1, 53, "no fixed length", "'30 days'"),
@@ -422,8 +431,10 @@ GROUPS = "SELECT user_id FROM purchases GROUP BY user_id HAVING "
         (f"{GROUPS}SUM(total) > AVG(total)", 1, 68, "with a number", ""),
         (f"{GROUPS}SUM(total) / 2 > 5", 1, 55, "stands alone", ""),
         (f"{GROUPS}SUM(DISTINCT total) > 5", 1, 55, "DISTINCT is for COUNT", ""),
+        (f"{GROUPS}SUM(total) > 10 AND SUM(total) < 5", 1, 75, "contradicts", ""),
+        (f"{GROUPS}SUM(total) > 1e30", 1, 68, "too large", ""),
         (f"{GROUPS}total > 5", 1, 55, "HAVING is of totals", "WHERE"),
-        (f"{GROUPS}COUNT(*) > 1 AND COUNT(*) < 2", 1, 55, "no number of rows", ""),
+        (f"{GROUPS}COUNT(*) > 1 AND COUNT(*) < 2", 1, 72, "contradicts", ""),
         ("SELECT user_id FROM purchases WHERE total > 5 OR coupon = 'x' GROUP BY user_id HAVING COUNT(*) > 1",
          1, 37, "have no alternatives", "IN in place of OR"),
         ("SELECT user_id FROM opens JOIN clicks USING (user_id) GROUP BY user_id HAVING COUNT(*) > 1",
@@ -443,6 +454,12 @@ def test_what_is_not_understood_is_refused_where_it_stands(
     assert (fault.line, fault.column) == (line, column), fault
 
 
+@pytest.mark.parametrize("interval", ["1" * 10_000, "1 d" + " " * 10_000, "1d " * 3_000, "1," * 5_000])
+def test_a_hostile_interval_takes_no_time(interval: str) -> None:
+    with pytest.raises(sql.SqlError):
+        sql.parse(f"{FROM}purchase_date > NOW() - INTERVAL '{interval}!'")
+
+
 def test_alternatives_are_bounded() -> None:
     # given
     columns = ("coupon", "currency", "order_id", "cart_id", "affiliation", "reason", "checkout_id")
@@ -450,3 +467,12 @@ def test_alternatives_are_bounded() -> None:
     # when, then
     with pytest.raises(sql.SqlError, match="more than 64 alternatives"):
         sql.parse(FROM + where)
+
+
+def test_more_filters_than_a_condition_takes_are_refused() -> None:
+    # given
+    declared = KNOWN.with_declared(Declared(events={"quiz": {f"p{number}": "number" for number in range(21)}}))
+    where = " AND ".join(f"p{number} = 1" for number in range(21))
+    # when, then
+    with pytest.raises(sql.SqlError, match="at most 20 items"):
+        sql.parse(f"SELECT user_id FROM quiz WHERE {where}", declared)

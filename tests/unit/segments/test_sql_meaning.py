@@ -161,14 +161,18 @@ TEXT_TESTS = st.one_of(
     st.builds(lambda value: PropertyTest(prefix=value), TEXTS),
     st.builds(lambda value: PropertyTest(contains=value, ignore_case=True), TEXTS),
     st.builds(lambda value: PropertyTest(suffix=value), TEXTS),
-    st.builds(lambda one, other: PropertyTest(above=one, at_most=other), TEXTS, TEXTS),
+    st.tuples(TEXTS, TEXTS)
+    .filter(lambda ends: ends[0] < ends[1])
+    .map(lambda ends: PropertyTest(above=ends[0], at_most=ends[1])),
     st.booleans().map(lambda there: PropertyTest(exists=there)),
 )
 NUMBER_TESTS = st.one_of(
     NUMBERS,
     st.builds(lambda values: PropertyTest(in_=tuple(values)), st.lists(NUMBERS, min_size=2, max_size=3, unique=True)),
     st.builds(lambda value: PropertyTest(not_=value, exists=True), NUMBERS),
-    st.builds(lambda one, other: PropertyTest(at_least=one, below=other), NUMBERS, NUMBERS),
+    st.tuples(NUMBERS, NUMBERS)
+    .filter(lambda ends: ends[0] < ends[1])
+    .map(lambda ends: PropertyTest(at_least=ends[0], below=ends[1])),
 )
 OF_ORDERS = st.fixed_dictionaries({}, optional={"currency": TEXT_TESTS, "coupon": TEXT_TESTS, "total": NUMBER_TESTS})
 WINDOWS: st.SearchStrategy[dict[str, Any]] = st.one_of(

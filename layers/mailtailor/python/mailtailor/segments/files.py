@@ -33,7 +33,7 @@ from mailtailor.segments.vocabulary import (
 SUFFIXES: Final = (".yaml", ".json", ".sql")
 DECLARATIONS: Final = "events.yaml"
 UNNAMED: Final = "this_segment"
-_QUERY: Final = re.compile(r"(\s|\(|--[^\n]*(\n|$)|/\*.*?\*/)*(SELECT|WITH)\b", re.IGNORECASE | re.DOTALL)
+_QUERY: Final = re.compile(r"(\s|\(|--[^\n]*(\n|$)|/\*(?:[^*]|\*(?!/))*\*/)*(SELECT|WITH)\b", re.IGNORECASE)
 _COMMENT: Final = re.compile(r"\s*--(.*)")
 _FROM_CONDITIONS: Final = "Some of these conditions belong into a segment of their own."
 

@@ -6,6 +6,8 @@ to write instead. docs/segments-sql.md has the subset. No function reads SQL; `s
 
 from __future__ import annotations
 
+from pydantic import ValidationError
+
 from mailtailor.segments.definition import Condition
 from mailtailor.segments.sql.select import read
 from mailtailor.segments.sql.text import SqlError, Text
@@ -27,3 +29,6 @@ def parse(text: str, vocabulary: Vocabulary = KNOWN) -> Condition:
         return read(parsed, vocabulary)
     except RecursionError as error:
         raise parsed.too_deep(0) from error
+    except ValidationError as error:
+        # What is too much for a condition, such as more than twenty filters.
+        raise parsed.error(parsed.statement, f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from error

@@ -35,6 +35,7 @@ _MEASURES: Final[dict[type[exp.Expr], Measure]] = {
     exp.Max: "last",
     exp.Min: "first",
 }
+MAX_TOTAL: Final = 10**15
 _NOBODY: Final = "Groups are of people with rows: for those without write user_id NOT IN (SELECT user_id FROM ...)."
 
 
@@ -201,7 +202,10 @@ class Group:
         if not isinstance(node, exp.Literal) or node.is_string or len(node.name) > 20:
             hint = "Write HAVING COUNT(*) >= 3. Shares are written in YAML, with opened_share."
             raise self.scope.text.error(node, "a total is compared with a number.", hint)
-        return sign * Decimal(node.name)
+        number = sign * Decimal(node.name)
+        if abs(number) >= MAX_TOTAL:
+            raise self.scope.text.error(node, "the number is too large.", "Write a smaller one.")
+        return number
 
     def _measured(self, node: exp.Expr) -> tuple[Measure, Found | None]:
         """Return what is measured, and of which column; None for rows themselves."""

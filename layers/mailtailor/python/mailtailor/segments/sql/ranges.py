@@ -113,7 +113,17 @@ def both(one: Tests, other: Tests) -> dict[str, Any]:
         result[key] = _joined(key, result[key], value) if key in result else value
     if result.get("exists") is False and len(result) > 1:
         raise Impossible
+    _check_bounds(result)
     return _without_unwanted(result)
+
+
+def _check_bounds(tests: Tests) -> None:
+    for low in ("at_least", "above"):
+        for high in ("at_most", "below"):
+            if low in tests and high in tests:
+                narrow = (low, high) == ("at_least", "at_most")
+                if tests[low] > tests[high] or (tests[low] == tests[high] and not narrow):
+                    raise Impossible
 
 
 def _without_unwanted(tests: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class Reader:
         if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier) or len(node.parts) > 1:
             raise self.text.error(node, "FROM takes tables by their plain names.", _ALONE)
         self.text.only(node, {"this", "alias"})
+        if node.args.get("alias") is not None:
+            self.text.only(node.args["alias"], {"this"})
         try:
             found = table(node.name.lower(), self.vocabulary)
         except Unknown as fault:

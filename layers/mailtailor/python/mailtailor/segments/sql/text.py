@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Final
 
 from sqlglot import TokenType, exp, parse
@@ -13,6 +15,8 @@ from mailtailor.errors import MailtailorError
 
 MAX_BYTES: Final = 20_480
 _ALONE: Final = "Write SELECT user_id FROM a table WHERE conditions."
+_NUMBER: Final = r"\s*[+-]?\d{1,15}(?:\.\d{1,6})?\s*"
+_INTERVAL: Final = re.compile(rf"{_NUMBER}|(?:{_NUMBER}[A-Za-z]+(?:\s*,)?)+\s*")
 Place = exp.Expr | int
 """A part of the query, or an offset in its text."""
 
@@ -64,6 +68,10 @@ class Text:
         begins = next(one for one in told if one.token_type is not TokenType.L_PAREN)
         if begins.token_type not in {TokenType.SELECT, TokenType.WITH}:
             raise self.error(begins.start, f"{begins.text.upper()[:20]!r} is no query; a segment only reads.", _ALONE)
+        for one, following in pairwise(tokens):
+            # The parser would take 7 days from '7 days ago'.
+            if one.token_type is TokenType.INTERVAL and following.token_type is TokenType.STRING:
+                self._check_interval(following.text, following.start)
         ended = False
         for one in tokens:
             if ended and one.token_type is not TokenType.SEMICOLON:
@@ -71,6 +79,11 @@ class Text:
                     one.start, "a segment is one statement.", "Leave out what follows the first semicolon."
                 )
             ended |= one.token_type is TokenType.SEMICOLON
+
+    def _check_interval(self, written: str, offset: int) -> None:
+        if not _INTERVAL.fullmatch(written):
+            hint = "Write a number and a unit: INTERVAL '2 days'."
+            raise self.error(offset, f"{written[:40]!r} is no interval.", hint)
 
     def _parsed(self) -> exp.Expr:
         try:

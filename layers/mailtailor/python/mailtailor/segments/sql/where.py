@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any, Final, Protocol
 
+from pydantic import ValidationError
 from sqlglot import exp
 
-from mailtailor.segments.definition import MAX_WINDOW, AttributeIs, Test
+from mailtailor.segments.definition import MAX_WINDOW, AttributeIs, InSegment, Test
 from mailtailor.segments.sql.formula import (
     Every,
     Formula,
@@ -161,6 +162,8 @@ def _like(node: exp.Like | exp.ILike | exp.Escape, scope: Scope, *, negated: boo
     escape = None
     if isinstance(node, exp.Escape):
         escape, node = node.expression.name, node.this
+        if len(escape) != 1:
+            raise scope.text.error(node, "ESCAPE takes one character.", "Write ESCAPE '!'.")
     if not isinstance(node, exp.Like | exp.ILike):
         raise refused(node, scope)
     scope.text.only(node, {"this", "expression", "negate"})
@@ -198,7 +201,10 @@ def _pattern(node: exp.Literal, escape: str, scope: Scope) -> dict[str, Any]:
     rest = iter(node.name)
     for one in rest:
         if one == escape:
-            characters.append(next(rest, escape))
+            escaped = next(rest, None)
+            if escaped is None:
+                raise scope.text.error(node, "the pattern ends where it escapes a character.", hint)
+            characters.append(escaped)
         elif one == "%":
             wild.append(len(characters))
         elif one == "_":
@@ -320,7 +326,12 @@ def _kinds(node: exp.Expr, found: Found, values: list[Any], scope: Scope, *, exc
 
 
 def _value(node: exp.Expr, found: Found, tests: dict[str, Any], scope: Scope) -> Formula:
-    written = Test.model_validate(tests)
+    if scope.sources[found.source].kind == "segments":
+        _check_names(node, tests.get("in", ()), scope)
+    try:
+        written = Test.model_validate(tests)
+    except ValidationError as error:
+        raise scope.text.error(node, f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from error
     if fault := mismatch(written, found.column.type):
         quoted = "Write numbers without quotes." if found.column.type == "number" else "Write texts in single quotes."
         raise scope.text.error(node, f"{found.column.name}: {fault}.", quoted)
@@ -329,6 +340,14 @@ def _value(node: exp.Expr, found: Found, tests: dict[str, Any], scope: Scope) ->
     if scope.sources[found.source].kind == "profiles":
         return Known(AttributeIs(attribute=found.column.name, is_=as_filter(tests)))
     return Value(found.source, found.column.name, tests, node)
+
+
+def _check_names(node: exp.Expr, names: tuple[object, ...], scope: Scope) -> None:
+    for name in names:
+        try:
+            InSegment.model_validate({"segment": name})
+        except ValidationError as error:
+            raise scope.text.error(node, f"{str(name)[:SHORT]!r} is no name of a segment.") from error
 
 
 def _moment(node: exp.Expr, found: Found, operator: str, right: exp.Expr, scope: Scope) -> Formula:
