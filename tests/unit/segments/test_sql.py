@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from mailtailor.segments import sql
 from mailtailor.segments.definition import Condition, SegmentDefinition
 from mailtailor.segments.vocabulary import KNOWN, Declared
 
+GUIDE = Path(__file__).parents[3] / "docs" / "segments-sql.md"
 MISSION = (
     "SELECT user_id FROM browsing_events WHERE product_viewed = 'Product_X' AND last_viewed < NOW() - INTERVAL '2 days'"
     " AND user_id NOT IN (SELECT user_id FROM purchases WHERE purchase_date > NOW() - INTERVAL '7 days');"
@@ -37,6 +40,23 @@ def test_the_missions_query_runs_as_printed() -> None:
           - not: {event: order_completed, within: 7d}
         """
     )
+
+
+@pytest.mark.parametrize("query", re.findall(r"```sql\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL))
+def test_the_guides_queries_are_of_the_subset(query: str) -> None:
+    assert sql.parse(query)
+
+
+def test_the_guides_tables_are_those_that_there_are() -> None:
+    # given
+    rows = re.findall(
+        r"^\| (`[a-z_`, ]+`) \|", GUIDE.read_text(encoding="utf-8").partition("## Conditions")[0], re.MULTILINE
+    )
+    named = {name for row in rows for name in re.findall(r"[a-z_]+", row)}
+    # when, then
+    with pytest.raises(sql.SqlError) as caught:
+        sql.parse("SELECT user_id FROM qqqqqq")
+    assert set(re.findall(r"[a-z_]+", caught.value.hint.partition("are ")[2].partition(", and")[0])) <= named
 
 
 @pytest.mark.parametrize(
@@ -313,6 +333,7 @@ GROUPS = "SELECT user_id FROM purchases GROUP BY user_id HAVING "
     [
         # Not one query
         ("", 1, 1, "there is no query", "SELECT user_id"),
+        ("(((", 1, 1, "is no query", ""),
         ("-- nothing", 1, 1, "there is no query", "SELECT user_id"),
         ("DROP TABLE purchases", 1, 1, "'DROP' is no query", "SELECT user_id"),
         ("EXPLAIN SELECT user_id FROM purchases", 1, 1, "'EXPLAIN' is no query", ""),

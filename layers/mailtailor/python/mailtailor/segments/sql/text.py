@@ -65,7 +65,7 @@ class Text:
         told = [one for one in tokens if one.token_type is not TokenType.SEMICOLON]
         if not told:
             raise self.error(0, "there is no query.", _ALONE)
-        begins = next(one for one in told if one.token_type is not TokenType.L_PAREN)
+        begins = next((one for one in told if one.token_type is not TokenType.L_PAREN), told[0])
         if begins.token_type not in {TokenType.SELECT, TokenType.WITH}:
             raise self.error(begins.start, f"{begins.text.upper()[:20]!r} is no query; a segment only reads.", _ALONE)
         for one, following in pairwise(tokens):
