@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "bench")
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 OUTPUT = Path("bench.json")
+PEOPLE = 5_000
+"""Of the population that segments are measured on; the busiest thousandth decides what is remembered at most."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,55 @@ def capacity() -> Iterator[Figure]:
     yield Figure("read units a content fetch, warm", 1.0 if result.sizes[-1] <= 4_096 else 2.0, "", 1.0)
 
 
+def segments() -> Iterator[Figure]:
+    """What segments cost, on a population that behaves like a shop's."""
+    from tests.bench.population import write  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(PEOPLE, folder)
+        yield from _segments_an_event(folder)
+        yield from _segments_in_time(folder)
+
+
+def _segments_an_event(folder: Path) -> Iterator[Figure]:
+    from tests.bench.segments import busy, calibration, compiling, event_cost  # noqa: PLC0415
+
+    yield Figure("a fixed loop of Python, to compare machines by", calibration(), "ms")
+    person = busy(folder, PEOPLE)
+    for number, seeds, budget in ((10, 20, 10), (100, 4, 60), (1_000, 1, 500)):
+        cost = event_cost(person, number, seeds=seeds, runs=9)
+        of = f"an event, {number} segments"
+        yield Figure(f"{of}: remembered, evaluated, next wake-up found", cost.engine, "µs", budget)
+        yield Figure(f"{of}: as stored, with memberships and pruning", cost.stored, "µs")
+        yield Figure(f"{of}: segments that it affects", cost.affected, "")
+        yield Figure(f"{of}: faster than a plain interpreter", cost.plain / cost.engine, "x")
+    compiled, validated = compiling(1_000)
+    yield Figure("1,000 segments compiled", compiled, "ms", 50)
+    yield Figure("1,000 segments read from JSON and validated before", validated, "ms")
+
+
+def _segments_in_time(folder: Path) -> Iterator[Figure]:
+    from mailtailor.segments.engine import Engine  # noqa: PLC0415
+    from tests.bench.invented import definitions  # noqa: PLC0415
+    from tests.bench.segments import at_share, live, state_sizes  # noqa: PLC0415
+    from tests.demonstration import engine  # noqa: PLC0415
+
+    lives = live(engine(), folder, PEOPLE // 2)
+    yield Figure("events of people's lives, the repository's segments", lives.events, "")
+    yield Figure("an event of people's lives, as stored, wake-ups included", lives.seconds / lives.events * 1e6, "µs")
+    yield Figure("wake-ups an event", lives.wake_ups / lives.events, "", 0.1)
+    yield Figure("wake-ups an event: that change a membership", lives.useful / lives.events, "")
+    yield Figure("wake-ups an event: before anything runs out, for re-arming costs", lives.early / lives.events, "")
+    yield Figure("flips an event: by events", lives.flips_by_event / lives.events, "")
+    yield Figure("flips an event: by time", lives.flips_by_time / lives.events, "")
+    for what, segments in (("the repository's segments", engine()), ("100 segments", Engine(definitions(100)))):
+        sizes = state_sizes(segments, folder, PEOPLE)
+        for share, budget in ((0.5, None), (0.99, None), (0.999, 1_024)):
+            figure = f"what a profile remembers, {what}, p{share * 100:g}"
+            yield Figure(figure, at_share(sizes, share), "bytes", budget)
+
+
 def path() -> Iterator[Figure]:
     """The whole path on a local system."""
     from tests.bench.path import click_to_content  # noqa: PLC0415
@@ -125,7 +177,7 @@ def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, mails, images, imports, events, capacity, path):
+    for part in (handlers, mails, images, imports, events, segments, capacity, path):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")
