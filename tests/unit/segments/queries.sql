@@ -98,3 +98,5 @@ SELECT user_id FROM purchases GROUP BY user_id
 
 SELECT user_id FROM events WHERE event = 'order_completed' AND event = 'email_opened' OR
   event IN ('product_viewed', 'email_opened') AND event <> 'email_opened' AND price > 5;
+
+SELECT user_id FROM purchases GROUP BY user_id HAVING COUNT(*) > 1 AND COUNT(coupon) <> 1;

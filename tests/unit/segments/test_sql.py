@@ -216,6 +216,11 @@ def test_tables_are_views_of_what_happened(query: str, expected: str) -> None:
         ("NOT COUNT(*) >= 3", f"{P}, at_least: 1, at_most: 2}}"),
         ("COUNT(*) <> 2", f"{{any: [{P}, exactly: 1}}, {P}, at_least: 3}}]}}"),
         ("COUNT(*) <> 1", f"{P}, at_least: 2}}"),
+        (
+            "COUNT(coupon) <> 1",
+            (f"{{any: [{{all: [{P}}}, {P}, where: {{coupon: {{exists: true}}}}, at_most: 0}}]}},"
+            f" {P}, where: {{coupon: {{exists: true}}}}, at_least: 2}}]}}"),
+        ),
         ("COUNT(*) >= 0", f"{P}}}"),
         ("COUNT(coupon) >= 2", f"{P}, where: {{coupon: {{exists: true}}}}, at_least: 2}}"),
         ("COUNT(coupon) <= 2", f"{{all: [{P}}}, {P}, where: {{coupon: {{exists: true}}}}, at_most: 2}}]}}"),
@@ -428,6 +433,10 @@ GROUPS = "SELECT user_id FROM purchases GROUP BY user_id HAVING "
         ("SELECT user_id FROM purchases AS p (a, b)", 1, 37, "COLUMNS is not available", ""),
         # Times
         (f"{FROM}purchase_date > NOW() - INTERVAL '7 days ago'", 1, 70, "no interval", "INTERVAL '2 days'"),
+        (f"{FROM}purchase_date > NOW() - INTERVAL total", 1, 70, "'total' is no interval", "INTERVAL '2 days'"),
+        (f"{FROM}purchase_date > NOW() - INTERVAL ''", 1, 70, "'' is no interval", "INTERVAL '2 days'"),
+        (f"{FROM}purchase_date > NOW() - INTERVAL '2 days' '7 days'", 1, 70, "no interval", "INTERVAL '2 days'"),
+        (f"{FROM}purchase_date > NOW(total)", 1, 53, "NOW() takes nothing", ""),
         (f"{FROM}purchase_date > NOW() - INTERVAL 'P7D'", 1, 70, "no interval", "INTERVAL '2 days'"),
         (f"{FROM}purchase_date > '2026-01-01'", 1, 53, "compared with NOW()", "INTERVAL '2 days'"),
         (f"{FROM}purchase_date = NOW()", 1, 37, "one very millisecond", "BETWEEN"),

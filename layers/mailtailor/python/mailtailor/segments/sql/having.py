@@ -160,7 +160,7 @@ class Group:
     def _possible(self, total: Total) -> Iterator[Condition]:
         """Yield a total's condition, nothing if none can pass: `COUNT(*) <> 1` leaves only more."""
         least, most = (total.tests or {}).get("at_least"), (total.tests or {}).get("at_most")
-        if total.measure != "count" or most is None or most >= max(least or 0, 1):
+        if total.measure != "count" or total.name or most is None or most >= max(least or 0, 1):
             yield all_of(self._conditions(total))
 
     def _compared(self, left: exp.Expr, compares: str, right: exp.Expr, node: exp.Expr) -> Total:

@@ -46,6 +46,9 @@ def since_now(node: exp.Expr, text: Text) -> int | None:
         hint = "Days are 24 hours here: write NOW() - INTERVAL '1 day'."
         raise text.error(node, "CURRENT_DATE begins at a midnight of some time zone.", hint)
     if isinstance(node, _NOW) or (isinstance(node, exp.Anonymous) and node.name.lower() in _NOW_NAMES):
+        # A precision may stand in it: CURRENT_TIMESTAMP(3).
+        if node.expressions or not isinstance(node.this, str | exp.Literal | None):
+            raise text.error(node, "NOW() takes nothing.", "Write NOW() - INTERVAL '2 days'.")
         return 0
     if isinstance(node, exp.Add | exp.Sub):
         before = since_now(node.this, text)
@@ -72,7 +75,7 @@ def _by_function(node: exp.Expr, text: Text) -> int | None:
     if isinstance(node, exp.Datetime) and node.this.name.lower() == "now":
         text.only(node, {"this", "expression"})
         shift = node.args.get("expression")
-        return 0 if shift is None else -_parts(shift.name, node, text)
+        return 0 if shift is None else -_parts(shift, text)
     return None
 
 
@@ -81,11 +84,11 @@ def _interval(node: exp.Expr, text: Text) -> int:
     if isinstance(node, exp.Neg):
         return -_interval(node.this, text)
     if isinstance(node, exp.Cast) and node.to.is_type("interval"):
-        return _parts(node.this.name, node, text)
+        return _parts(node.this, text)
     if not isinstance(node, exp.Interval) or node.this is None:
         raise text.error(node, "NOW() takes an interval, no other arithmetic.", "Write NOW() - INTERVAL '2 days'.")
     unit = node.args.get("unit")
-    return _parts(node.this.name, node, text) if unit is None else _length(node.this, unit.name, text)
+    return _parts(node.this, text) if unit is None else _length(node.this, unit.name, text)
 
 
 def _length(number: exp.Expr, unit: str, text: Text) -> int:
@@ -96,13 +99,15 @@ def _length(number: exp.Expr, unit: str, text: Text) -> int:
     return _times(number.name.strip(), unit, number, text)
 
 
-def _parts(written: str, node: exp.Expr, text: Text) -> int:
+def _parts(node: exp.Expr, text: Text) -> int:
     """Return the length of `1 day 2 hours`."""
+    written = node.name.strip() if isinstance(node, exp.Literal) and node.is_string else ""
     total, at = 0, 0
-    while at < len(written.strip()):
+    while at < len(written) or not at:
         part = _PARTS.match(written, at)
         if part is None:
-            raise text.error(node, f"{written!r} is no interval.", "Write a number and a unit: INTERVAL '2 days'.")
+            hint = "Write a number and a unit: INTERVAL '2 days'."
+            raise text.error(node, f"{(written or node.sql())[:40]!r} is no interval.", hint)
         total, at = total + _times(part[1], part[2], node, text), part.end()
     return total
 
