@@ -428,7 +428,7 @@ GROUPS = "SELECT user_id FROM purchases GROUP BY user_id HAVING "
         (f"{FROM}coupon LIKE 'a' ESCAPE 'xy'", 1, 37, "one character", ""),
         (f"{FROM}coupon LIKE 'a\\'", 1, 49, "ends where it escapes", ""),
         (f"{FROM}coupon LIKE '%{'x' * 501}%'", 1, 37, "at most 500 characters", ""),
-        (f"{FROM}total IN ({', '.join(map(str, range(1_001)))})", 1, 37, "at most 1000 items", ""),
+        (f"{FROM}total IN ({', '.join(map(str, range(1_001)))})", 1, 37, "at most 1000 values", "UNION"),
         ("SELECT user_id FROM segments WHERE segment = 'No Name'", 1, 36, "no name of a segment", ""),
         ("SELECT user_id FROM purchases AS p (a, b)", 1, 37, "COLUMNS is not available", ""),
         # Times

@@ -38,6 +38,7 @@ OPERATORS: Final[dict[type[exp.Expr], str]] = {
     exp.GTE: ">=",
 }
 SHORT: Final = 40
+MAX_VALUES: Final = 1_000
 _EXPLICIT: Final = "Write user_id IN (SELECT user_id FROM ...) for each."
 _HINTS: Final[dict[type[exp.Expr], tuple[str, str]]] = {
     exp.RegexpLike: ("regular expressions are not available.", "Use LIKE 'start%', '%part%' or '%end'."),
@@ -127,6 +128,8 @@ def _in(node: exp.In, scope: Scope, *, negated: bool) -> Formula:
         if found.column.role != "user":
             raise scope.text.error(node, "IN (SELECT ...) is for user_id.", "List the values: IN ('a', 'b').")
         return _person(node, query, scope, negated=negated, correlated=False)
+    if len(node.expressions) > MAX_VALUES:
+        raise scope.text.error(node, f"IN takes at most {MAX_VALUES} values.", "Divide the list by UNION.")
     values = [_constant(one, scope) for one in node.expressions]
     operator = "!=" if negated else "=="
     if found.column.role == "event":
