@@ -316,11 +316,11 @@ def test_without_consent_to_tracking_archived_behaviour_stays_unused(world: Repa
     assert (profile.incomplete, "clickers" in world.members()) == (False, False)
 
 
-def test_a_machines_first_open_does_not_hide_the_persons_own(world: Repair) -> None:
-    # given: the machine's, corrected when settled, came first
+def test_a_machines_last_open_does_not_hide_the_persons_own(world: Repair) -> None:
+    # given: the machine's, corrected when settled, came last
     delivered = event("email_delivered", at=NOW, properties={"campaign": "spring"})
-    machine, human = opened("machine", NOW + HOUR), opened("human", NOW + DAY)
-    for one in (delivered, machine, human):
+    human, machine = opened("human", NOW + HOUR), opened("machine", NOW + DAY)
+    for one in (delivered, human, machine):
         world.now = one.occurred_at
         world.come(one)
         world.later(2 * HOUR)

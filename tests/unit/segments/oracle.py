@@ -18,11 +18,9 @@ def truth(rule: dict[str, Any], events: list[Happening], now: int) -> bool:
         return not truth(rule["not"], events, now)
     past = [(kind, at, value) for kind, at, value in events if at <= now]
     if "opened_share" in rule:
-        sent = {value for kind, at, value in past if kind == "email_delivered" and now < at + rule["within"]}
-        first = {
-            value: min(at for kind, at, one in past if kind == "email_delivered" and one == value) for value in sent
-        }
-        sent = {value for value in sent if now < first[value] + rule["within"]}
+        delivered = [(value, at) for kind, at, value in past if kind == "email_delivered"]
+        last = {value: max(at for one, at in delivered if one == value) for value, _ in delivered}
+        sent = {value for value, at in last.items() if now < at + rule["within"]}
         seen = {value for kind, _, value in past if kind == "email_opened"} & sent
         return bool(sent) and len(seen) * 100 >= int(rule["opened_share"] * 100) * len(sent)
     matching = [

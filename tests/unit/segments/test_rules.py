@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.events import capture
@@ -23,7 +21,6 @@ from mailtailor.segments.streams import Occurrences, Streams
 from mailtailor.segments.verdict import Verdict
 from mailtailor.tracking.tokens import MailingToken, RecipientToken
 from mailtailor.tracking.tokens import Purpose as TokenPurpose
-from tests.unit.segments.oracle import Happening, truth
 
 NOW = 1_790_000_000_000
 NOBODY = Person("", {}, {}, {})
@@ -188,85 +185,6 @@ def test_a_stream_that_only_newer_functions_know_is_united_whole() -> None:
     engine.unite(ours, {feature: Occurrences([(NOW + 3, 99)])})
     # then
     assert [at for at, _ in stream.entries] == [NOW + 1, NOW + 2, NOW + 3]
-
-
-TICKS = 24
-
-kinds = st.sampled_from(["view", "cart", "buy"])
-windows = st.integers(1, TICKS)
-where: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.just({}), st.sampled_from("xy").map(lambda value: {"where": {"value": value}})
-)
-leaves = st.one_of(
-    st.builds(
-        lambda event, at_least, within, extra: {"event": event, "at_least": at_least, "within": within, **extra},
-        st.lists(kinds, min_size=1, max_size=2, unique=True),
-        st.integers(1, 3),
-        windows,
-        where,
-    ),
-    st.builds(
-        lambda event, age, extra: {"event": event, "older_than": age, **extra},
-        st.lists(kinds, min_size=1, max_size=2, unique=True),
-        windows,
-        where,
-    ),
-    st.builds(
-        lambda share, within: {"opened_share": share, "within": within},
-        st.sampled_from([0.25, 0.5, 0.7, 1.0]),
-        windows,
-    ),
-)
-rules = st.recursive(
-    leaves,
-    lambda children: st.one_of(
-        st.lists(children, min_size=1, max_size=3).map(lambda some: {"all": some}),
-        st.lists(children, min_size=1, max_size=3).map(lambda some: {"any": some}),
-        children.map(lambda one: {"not": one}),
-    ),
-    max_leaves=6,
-)
-happenings = st.lists(
-    st.tuples(
-        st.sampled_from(["view", "cart", "buy", "email_delivered", "email_opened"]),
-        st.integers(1, TICKS),
-        st.sampled_from("xy"),
-    ),
-    max_size=12,
-)
-
-
-@settings(max_examples=500, deadline=None)
-@given(rules, happenings, st.randoms(use_true_random=False))
-def test_truth_and_its_end_equal_a_count_over_the_whole_history(
-    rule: dict[str, Any], events: list[Happening], shuffler: Any
-) -> None:
-    # given a rule, and a history that arrives in any order and partly twice
-    definition = SegmentDefinition.model_validate({"name": "s", "description": "d", "rule": rule})
-    engine = Engine([definition])
-    arriving = [*enumerate(events), *list(enumerate(events))[::3]]
-    shuffler.shuffle(arriving)
-    streams: Streams = {}
-    for number, (kind, at, value) in arriving:
-        engine.record(
-            streams,
-            event_id=f"e{number}",
-            event_type=kind,
-            at=at,
-            properties={"campaign": value} if kind.startswith("email") else {"value": value},
-        )
-    # when it is evaluated at every instant from the last event on
-    last = max((at for _, at, _ in events), default=0)
-    now = last
-    while now <= 3 * TICKS:
-        engine.prune(streams, now)
-        member, valid_until = verdicts(engine, streams, now)["s"]
-        # then the truth is the oracle's, and holds exactly as long as the verdict says
-        assert member == truth(rule, events, now)
-        assert valid_until > now
-        for later in range(now, min(valid_until, 3 * TICKS)):
-            assert truth(rule, events, later) == member
-        now += 1
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailtailor.segments.streams import (
     MAX_MESSAGES,
     MAX_PROVISIONAL,
+    SLACK,
     First,
     Messages,
     Occurrences,
@@ -25,6 +26,7 @@ from mailtailor.segments.streams import (
 )
 from mailtailor.tracking.bursts import OPEN
 
+NOW = 1_790_000_000_000
 instants = st.integers(min_value=1, max_value=1 << 45)
 ids = st.integers(min_value=0, max_value=(1 << 48) - 1)
 
@@ -58,11 +60,43 @@ def test_a_message_opened_before_its_delivery_is_known_counts_when_the_delivery_
     # given
     stream = Messages()
     # when
-    stream.add(1, hit=20)
-    stream.add(1, delivered=10)
     stream.add(1, hit=30)
+    stream.add(1, delivered=10)
+    stream.add(1, hit=20)
     # then
-    assert stream.entries == {1: (10, 20)}
+    assert stream.entries == {1: (10, 30)}
+    assert stream.timeline().hits == [0, 1]
+
+
+def test_a_message_delivered_again_is_not_opened_by_what_came_before() -> None:
+    # given a campaign that is sent again, and an open of its first delivery
+    stream = Messages()
+    stream.add(1, delivered=NOW)
+    stream.add(1, hit=NOW + 1)
+    # when, then clocks differ by less than a day
+    stream.add(1, delivered=NOW + 1 + SLACK)
+    assert stream.timeline().hits == [0, 1]
+    stream.add(1, delivered=NOW + 2 + SLACK)
+    assert stream.timeline().hits == [0, 0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4).map(lambda days: days * SLACK), st.booleans()), max_size=30)
+)
+def test_the_timeline_that_is_kept_up_to_date_is_the_one_made_anew(told: list[tuple[int, int, bool]]) -> None:
+    stream = Messages()
+    for message, at, is_delivery in told:
+        stream.add(message, delivered=NOW + at if is_delivery else 0, hit=0 if is_delivery else NOW + at)
+        kept, anew = stream.timeline(), Messages(dict(stream.entries)).timeline()
+        assert kept.delivered == anew.delivered
+        # Where it parts messages of one instant, nobody looks.
+        ends = [
+            n
+            for n in range(len(anew.hits))
+            if n in {0, len(anew.delivered)} or anew.delivered[n - 1] < anew.delivered[n]
+        ]
+        assert [kept.hits[n] for n in ends] == [anew.hits[n] for n in ends]
+        assert kept.oldest <= anew.oldest
 
 
 def test_of_endless_messages_those_delivered_last_are_kept() -> None:
@@ -84,11 +118,11 @@ def test_of_endless_messages_those_delivered_last_are_kept() -> None:
 
 def test_messages_are_forgotten_only_when_nothing_about_them_is_recent() -> None:
     # given
-    stream = Messages({1: (10, 0), 2: (10, 95), 3: (99, 0)})
+    stream = Messages({1: (NOW + 10, 0), 2: (NOW + 10, NOW + 95), 3: (NOW + 99, 0)})
     # when
-    stream.prune(90)
+    stream.prune(NOW + 90 + SLACK)
     # then
-    assert stream.entries == {2: (10, 95), 3: (99, 0)}
+    assert stream.entries == {2: (NOW + 10, NOW + 95), 3: (NOW + 99, 0)}
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=8), instants), max_size=20), st.randoms())

@@ -281,7 +281,10 @@ class _Share(_Node):
 
 
 class OpenedShare(_Share):
-    """Of the messages delivered in the window, at least this share was opened; false when none was delivered."""
+    """Of the messages delivered in the window, at least this share was opened; false when none was delivered.
+
+    Of a message delivered repeatedly the last delivery counts, with opens since then (or a day before: clocks differ).
+    """
 
     opened_share: Decimal = Field(gt=0, le=1)
 

@@ -5,7 +5,7 @@ Streams are sets that grow by union, so duplicates, reordering and repeats from 
 - `Occurrences` keeps the last n events as (instant, id); a repeated id keeps its least instant.
 - `Values` keeps all events of a window with what is measured of them: an amount, or a value's hash.
 - `First` keeps the first event, for ever.
-- `Messages` keeps, by message, when it was delivered and first opened, as long as a window needs it.
+- `Messages` keeps, by message, when it was last delivered and last opened or clicked, as long as a window needs it.
 - `Recents` keeps the newest instant of each of the last n values (products).
 - `Provisional` keeps young opens and clicks whole, for as long as others may show that a machine made them; only then
   do they become entries of the other streams.
@@ -23,7 +23,7 @@ from hashlib import blake2b
 from itertools import accumulate, takewhile
 from typing import Final, NamedTuple
 
-from mailtailor.instant import Instant
+from mailtailor.instant import DAY, Instant
 from mailtailor.tracking.bursts import OPEN
 
 VERSION: Final = 1
@@ -31,6 +31,8 @@ MAX_MESSAGES: Final = 1_000
 """Two mails a day for as long as we remember. A sender of endless opens must not fill a profile until it is stuck."""
 MAX_VALUES: Final = 1_000
 """Of a window that is kept whole. Who does more than that in it is no person; the latest count."""
+SLACK: Final = DAY
+"""An open is of a message's last delivery if it is not dated earlier by more than this."""
 MAX_PROVISIONAL: Final = 64
 """No person makes more in an hour; what is beyond is settled early."""
 ID_BYTES: Final = 6
@@ -178,7 +180,7 @@ class Timeline:
     hits
         How many of the first n were hit, for n from 0 on, where n parts no messages of one instant.
     oldest
-        No message is to be forgotten before an instant up to this one.
+        The least instant last known of a message.
     """
 
     delivered: list[Instant]
@@ -187,30 +189,37 @@ class Timeline:
 
     def after(self, known: tuple[Instant, Instant], noted: tuple[Instant, Instant]) -> Timeline | None:
         """Return this after a message's change if that is the usual one, at the end or a first hit; else None."""
-        delivered, hit = noted
+        delivered, _ = noted
         self.oldest = min(self.oldest, max(noted))
         if known == (0, 0) and delivered and (not self.delivered or self.delivered[-1] <= delivered):
             self.delivered.append(delivered)
-            self.hits.append(self.hits[-1] + (hit > 0))
+            self.hits.append(self.hits[-1] + was_hit(noted))
             return self
-        if known[0] != delivered or (known[1] and delivered):
+        if known[0] != delivered:
             return None
-        for index in range(bisect_right(self.delivered, delivered), len(self.hits) if delivered else 0):
-            self.hits[index] += 1
+        if was_hit(noted) != was_hit(known):
+            for index in range(bisect_right(self.delivered, delivered), len(self.hits)):
+                self.hits[index] += 1
         return self
+
+
+def was_hit(message: tuple[Instant, Instant]) -> bool:
+    """Return whether a message was delivered, and hit since: clocks may differ, but not by more than `SLACK`."""
+    delivered, hit = message
+    return delivered > 0 and hit > 0 and hit >= delivered - SLACK
 
 
 @dataclass(slots=True)
 class Messages:
-    """By message: when it was delivered, and when first opened (or clicked); 0 is "not known to be"."""
+    """By message: when it was last delivered, and last opened (or clicked); 0 is "not known to be"."""
 
     entries: dict[int, tuple[Instant, Instant]] = field(default_factory=dict)
     _timeline: Timeline | None = field(default=None, init=False, repr=False, compare=False)
 
     def add(self, message: int, *, delivered: Instant = 0, hit: Instant = 0) -> None:
-        """Note a delivery, or an open or click; of repeats the first counts."""
+        """Note a delivery, or an open or click; of repeats the last counts."""
         known = self.entries.get(message, (0, 0))
-        noted = _first(known[0], delivered), _first(known[1], hit)
+        noted = max(known[0], delivered), max(known[1], hit)
         if noted == known:
             return
         self.entries[message] = noted
@@ -222,7 +231,7 @@ class Messages:
             self._timeline = self._timeline.after(known, noted)
 
     def remove_hit(self, message: int, hit: Instant) -> bool:
-        """Forget that a message was first hit at that instant; return whether it was known so."""
+        """Forget that a message was last hit at that instant; return whether it was known so."""
         known_delivered, known_hit = self.entries.get(message, (0, 0))
         if not hit or known_hit != hit:
             return False
@@ -249,15 +258,15 @@ class Messages:
             self.add(message, delivered=delivered, hit=hit)
 
     def prune(self, before: Instant) -> None:
-        """Forget messages of which nothing is known at or after `before`."""
-        if self.timeline().oldest < before:
-            self.entries = {key: known for key, known in self.entries.items() if max(known) >= before}
+        """Forget messages delivered before an instant, and hits that belong to no later delivery."""
+        if self.timeline().oldest < before - SLACK:
+            self.entries = {key: known for key, known in self.entries.items() if max(known) >= before - SLACK}
             self._timeline = None
 
     def timeline(self) -> Timeline:
         """Return the messages delivered in order of time; made once for all rules that ask."""
         if self._timeline is None:
-            known = sorted((delivered, hit > 0) for delivered, hit in self.entries.values() if delivered)
+            known = sorted((one[0], was_hit(one)) for one in self.entries.values() if one[0])
             hits = [0, *accumulate(hit for _, hit in known)]
             oldest = min(map(max, self.entries.values()), default=0)
             self._timeline = Timeline([delivered for delivered, _ in known], hits, oldest)
@@ -388,10 +397,6 @@ _MACHINE, _IS_UUID, _SAME_MESSAGE, _SEEN_LATER, _IS_CLICK, _HAS_ENTRIES, _HAS_PR
     1 << bit for bit in range(8)
 )
 _KINDS: Final[tuple[type[Stream], ...]] = (Occurrences, Messages, Recents, Provisional, Values, First)
-
-
-def _first(one: Instant, other: Instant) -> Instant:
-    return min(one, other) if one and other else one or other
 
 
 def encode(streams: Streams) -> bytes:
