@@ -19,7 +19,7 @@ STAMP := .venv/ready-$(FINGERPRINT)
 UV := UV_NO_PROGRESS=1 $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-.PHONY: help run test synth bench crosscheck lint types format lock dynamodb clean setup python
+.PHONY: help run test nightly mutants synth bench crosscheck lint types format lock dynamodb clean setup python
 
 help: ## List the targets
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: $(STAMP) ## Run all tests: unit, integration, infrastructure, then end to 
 
 synth: $(STAMP) ## Write the CloudFormation templates to cdk.out/, without an AWS account
 	$(BIN)/python -m infra.app
+
+nightly: $(STAMP) ## Compare the segment engine with a count over whole histories, a million times
+	$(BIN)/python -m tests.nightly
+
+mutants: $(STAMP) ## Plant bugs into the segment engine and see that the tests' random lives find each
+	$(BIN)/python -m tests.mutants
 
 bench: $(STAMP) ## Run the benchmarks, print a table and write bench.json
 	$(BIN)/python -m tests.bench
@@ -90,4 +96,4 @@ $(STAMP): | python
 	touch $@
 
 .DEFAULT:
-	$(error There is no target "$@". The targets are: run test synth bench crosscheck lint types format lock dynamodb clean help)
+	$(error There is no target "$@". The targets are: run test nightly mutants synth bench crosscheck lint types format lock dynamodb clean help)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.profiles.profile import Attribute, Profile
@@ -56,6 +57,8 @@ class Replay:
         self.history = History(identity, tracking=False)
         self.stored: dict[str, Verdict] = {}
         self.log: list[str] = []
+        for _ in range(self.chance.choice([0, 6])):
+            self.state(self.rules.statement())
         self.checks = 0
         self.short = False
 
@@ -84,10 +87,7 @@ class Replay:
             self.event()
         elif kind < 0.8:
             stated = self.rules.statement()
-            self.log.append(f"{self.now - NOW}: {stated}")
-            for name, value in stated.items():
-                self.person.attributes[name] = Attribute(value, self.now)
-                self.history.attributes[name] = value
+            self.state(stated)
             self.evaluate(self.engine.affected_by_attributes(stated))
         elif kind < 0.85:
             self.history.tracking = self.chance.random() < 0.5
@@ -99,6 +99,13 @@ class Replay:
         elif kind < 0.98:
             # A wake-up.
             self.evaluate(set())
+
+    def state(self, attributes: dict[str, Any]) -> None:
+        """Let attributes be stated."""
+        self.log.append(f"{self.now - NOW}: {attributes}")
+        for name, value in attributes.items():
+            self.person.attributes[name] = Attribute(value, self.now)
+            self.history.attributes[name] = value
 
     def event(self) -> None:
         """Let an event come: a new one, perhaps late, or one that has come before, perhaps dated otherwise."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.segments.replay import Replay
 
-GROUPS, LIVES = 8, 150
+GROUPS, LIVES = 8, 40
 CHECKS = 50_000
 """Of all groups together; a change of the lives must not make the proof a small one unnoticed."""
 

@@ -1,0 +1,1 @@
+"""What takes longer than every change should wait for."""
