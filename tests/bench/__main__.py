@@ -145,19 +145,23 @@ def _segments_an_event(folder: Path) -> Iterator[Figure]:
 
 def _segments_in_time(folder: Path) -> Iterator[Figure]:
     from mailtailor.segments.engine import Engine  # noqa: PLC0415
+    from mailtailor.segments.files import load_segments  # noqa: PLC0415
     from tests.bench.invented import definitions  # noqa: PLC0415
-    from tests.bench.segments import at_share, live, state_sizes  # noqa: PLC0415
-    from tests.demonstration import engine  # noqa: PLC0415
+    from tests.bench.segments import at_share, live, of_one_category, state_sizes  # noqa: PLC0415
+    from tests.demonstration import SEGMENTS  # noqa: PLC0415
 
-    lives = live(engine(), folder, PEOPLE // 2)
-    yield Figure("events of people's lives, the repository's segments", lives.events, "")
-    yield Figure("an event of people's lives, as stored, wake-ups included", lives.seconds / lives.events * 1e6, "µs")
-    yield Figure("wake-ups an event", lives.wake_ups / lives.events, "", 0.1)
-    yield Figure("wake-ups an event: that change a membership", lives.useful / lives.events, "")
-    yield Figure("wake-ups an event: before anything runs out, for re-arming costs", lives.early / lives.events, "")
-    yield Figure("flips an event: by events", lives.flips_by_event / lives.events, "")
-    yield Figure("flips an event: by time", lives.flips_by_time / lives.events, "")
-    for what, segments in (("the repository's segments", engine()), ("100 segments", Engine(definitions(100)))):
+    every = load_segments(SEGMENTS)
+    for what, some in (("all categories browsed", every), ("one category browsed", of_one_category(every))):
+        lives = live(Engine(some), folder, PEOPLE // 2)
+        yield Figure(
+            f"people's lives, {what}: an event as stored, with wake-ups", lives.each(lives.seconds) * 1e6, "µs"
+        )
+        yield Figure(f"wake-ups an event, {what}", lives.each(lives.wake_ups), "", 0.1)
+        yield Figure(f"wake-ups an event, {what}: that change a membership", lives.each(lives.useful), "")
+        yield Figure(f"wake-ups an event, {what}: too early, for re-arming costs", lives.each(lives.early), "")
+        yield Figure(f"flips an event, {what}: by events", lives.each(lives.flips_by_event), "")
+        yield Figure(f"flips an event, {what}: by time", lives.each(lives.flips_by_time), "")
+    for what, segments in (("the repository's segments", Engine(every)), ("100 segments", Engine(definitions(100)))):
         sizes = state_sizes(segments, folder, PEOPLE)
         for share, budget in ((0.5, None), (0.99, None), (0.999, 1_024)):
             figure = f"what a profile remembers, {what}, p{share * 100:g}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from mailtailor.instant import Instant
+from mailtailor.instant import DAY, Instant
 from mailtailor.segments.definition import (
     All,
     AnyOf,
@@ -75,17 +75,17 @@ def _unfollowed(condition: InSequence, events: Sequence[Happened], now: Instant)
 
 
 def _opened(condition: OpenedShare, events: Sequence[Happened], now: Instant) -> bool:
-    delivered = {
-        event.properties.get("campaign")
-        for event in events
-        if event.type == "email_delivered" and now < event.at + condition.within
-    }
-    opened = {
-        event.properties.get("campaign")
-        for event in events
-        if event.type == "email_opened" and not event.properties.get("machine")
-    }
-    return bool(delivered) and len(delivered & opened) >= condition.opened_share * len(delivered)
+    delivered: dict[Any, Instant] = {}
+    opened: dict[Any, Instant] = {}
+    for event in events:
+        if event.type == "email_delivered":
+            delivered[event.properties.get("campaign")] = event.at
+        elif event.type == "email_opened" and not event.properties.get("machine"):
+            opened[event.properties.get("campaign")] = event.at
+    counted = {mail: at for mail, at in delivered.items() if now < at + condition.within}
+    # A copy that was delivered later is to be opened again; clocks may differ by a day.
+    number = sum(opened.get(mail, 0) >= at - DAY for mail, at in counted.items())
+    return bool(counted) and number >= condition.opened_share * len(counted)
 
 
 def _last(condition: _Counted, events: Sequence[Happened]) -> Instant | None:

@@ -6,7 +6,7 @@ cart and 0.48 purchases. People differ as people do: some open everything and so
 
 What makes it hard is in it on purpose: one in ten people is known from a system that tells time by the half hour,
 so that events coincide and lie on the very edges of windows; some events come late, some come twice, some opens are
-machines', some belong to mails of whose delivery nothing is known.
+machines', some belong to mails of whose delivery nothing is known, some mails are delivered twice.
 """
 
 from __future__ import annotations
@@ -157,6 +157,11 @@ CREATE TABLE happened AS
 SELECT person, 'mail' AS kind, n, CASE WHEN bounced THEN 'email_bounced' ELSE 'email_delivered' END AS type,
     occurred_at, campaign
 FROM mails WHERE chance('lost', person, n) >= 0.01
+UNION ALL BY NAME
+-- Of some mails a second copy is delivered, hours or days later.
+SELECT person, 'copy' AS kind, n, 'email_delivered' AS type,
+    occurred_at + span({HOUR}, {6 * DAY}, chance('copied after', person, n)) AS occurred_at, campaign
+FROM mails WHERE NOT bounced AND chance('copied', person, n) < 0.02
 UNION ALL BY NAME
 SELECT person, 'open' AS kind, n * 10 + k AS n, 'email_opened' AS type, occurred_at, campaign, machine FROM opens
 UNION ALL BY NAME

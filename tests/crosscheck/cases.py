@@ -81,42 +81,45 @@ CASES: dict[str, Case] = {
         GROUP BY person HAVING count(*) >= 3
         INTERSECT
         SELECT person FROM (
-            SELECT person, campaign, min(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
+            SELECT person, campaign, max(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
             GROUP BY person, campaign
         ) AS mails
         LEFT JOIN (
-            SELECT DISTINCT person, campaign, true AS opened FROM events WHERE type = 'email_opened'
+            SELECT person, campaign, max(occurred_at) AS opened FROM events WHERE type = 'email_opened'
+            GROUP BY person, campaign
         ) AS opens USING (person, campaign)
         WHERE delivered > ago(days(30))
-        GROUP BY person HAVING 10 * count(opened) >= 7 * count(*)
+        GROUP BY person HAVING 10 * count(*) FILTER (opened >= delivered - days(1)) >= 7 * count(*)
         """,
     ),
     "opened_by_anything": Case(
         {"opened_share": 0.6, "within": "21d", "include_machine": True},
         """
         SELECT person FROM (
-            SELECT person, campaign, min(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
+            SELECT person, campaign, max(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
             GROUP BY person, campaign
         ) AS mails
         LEFT JOIN (
-            SELECT DISTINCT person, campaign, true AS opened FROM all_events WHERE type = 'email_opened'
+            SELECT person, campaign, max(occurred_at) AS opened FROM all_events WHERE type = 'email_opened'
+            GROUP BY person, campaign
         ) AS opens USING (person, campaign)
         WHERE delivered > ago(days(21))
-        GROUP BY person HAVING 10 * count(opened) >= 6 * count(*)
+        GROUP BY person HAVING 10 * count(*) FILTER (opened >= delivered - days(1)) >= 6 * count(*)
         """,
     ),
     "clickers": Case(
         {"clicked_share": 0.1, "within": "30d"},
         """
         SELECT person FROM (
-            SELECT person, campaign, min(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
+            SELECT person, campaign, max(occurred_at) AS delivered FROM events WHERE type = 'email_delivered'
             GROUP BY person, campaign
         ) AS mails
         LEFT JOIN (
-            SELECT DISTINCT person, campaign, true AS clicked FROM events WHERE type = 'email_link_clicked'
+            SELECT person, campaign, max(occurred_at) AS clicked FROM events WHERE type = 'email_link_clicked'
+            GROUP BY person, campaign
         ) AS clicks USING (person, campaign)
         WHERE delivered > ago(days(30))
-        GROUP BY person HAVING 10 * count(clicked) >= count(*)
+        GROUP BY person HAVING 10 * count(*) FILTER (clicked >= delivered - days(1)) >= count(*)
         """,
     ),
     "opens_by_anything": Case(
