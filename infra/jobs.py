@@ -72,6 +72,7 @@ ARCHIVE_ERASER: Final = Job(name="archive_eraser", timeout=900, memory=2048, lay
 # Below what an HTTP API waits at most.
 CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
 INSTRUMENT_API: Final = Job(name="instrument_api", timeout=10, memory=1024)
+PROFILE_API: Final = Job(name="profile_api", timeout=10, layers=_WITH_DEFINITIONS)
 
 JOBS: Final = (
     OPEN_PIXEL,
@@ -92,5 +93,6 @@ JOBS: Final = (
     ARCHIVE_ERASER,
     CAMPAIGN_REPORT,
     INSTRUMENT_API,
+    PROFILE_API,
 )
 HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT, OPEN_TIME_IMAGE)

@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from mailtailor.errors import MailtailorError
+from mailtailor_cli.admin_routes import AdminFunction
 from mailtailor_cli.connection import Connection, Where, connect
-from mailtailor_cli.keys import asking
 
 app = typer.Typer(help="What became of campaigns: deliveries, opens and clicks.", no_args_is_help=True)
 
@@ -31,6 +30,7 @@ On = Annotated[Where, typer.Option("--on", help="The system to work on.")]
 Since = Annotated[str, typer.Option("--since", help="How far to look back: 48h, 7d; at most 92d.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
+REPORT: Final = AdminFunction("CampaignReport", "campaign reports", "make the report")
 OPENS: Final = {"Opens": "human_opens", "unique": "human_unique_opens", "by machines": "machine_opens"}
 CLICKS: Final = {"Clicks": "human_clicks", "unique": "human_unique_clicks", "by machines": "machine_clicks"}
 
@@ -69,35 +69,8 @@ def list_(*, since: Since = "30d", as_json: AsJson = False, on: On = Where.AUTO)
 
 
 def ask(system: Connection, campaign: str, **query: str) -> dict[str, Any]:
-    """Return the report function's answer, asked past the API: who may invoke the function needs no second login.
-
-    Raises
-    ------
-    MailtailorError
-        If it refuses, with its own sentence, or does not answer.
-    """
-    event = {
-        "version": "2.0",
-        "rawPath": f"/admin/campaigns/{quote(campaign, safe='')}",
-        "queryStringParameters": query,
-        "requestContext": {"requestId": "mailtailor-cli", "http": {"method": "GET"}},
-    }
-    try:
-        with asking(system):
-            invoked = system.client("lambda").invoke(
-                FunctionName=system.outputs["CampaignReportFunction"], Payload=json.dumps(event)
-            )
-            response = json.loads(invoked["Payload"].read())
-    except KeyError as error:
-        raise MailtailorError(f"{system.subject} has no campaign reports.", "Deploy it again.") from error
-    except ValueError as error:
-        raise MailtailorError(f"{system.subject} does not answer: {error}") from error
-    if "statusCode" not in response:
-        raise MailtailorError(f"{system.subject} could not make the report.", "The log of CampaignReport says why.")
-    body: dict[str, Any] = json.loads(response["body"])
-    if response["statusCode"] != 200:
-        raise MailtailorError(body["message"], body["hint"])
-    return body
+    """Return the report function's answer; raise `MailtailorError` if it has none."""
+    return REPORT.ask(system, f"/admin/campaigns/{quote(campaign, safe='')}", query)
 
 
 def _totals(answer: Mapping[str, Any]) -> Table:

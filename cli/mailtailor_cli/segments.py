@@ -1,15 +1,23 @@
-"""What segments mean, cost and depend on: `mailtailor segments`. Works on files alone; no system need be running."""
+"""What segments mean, cost and depend on, and why somebody is in one: `mailtailor segments`.
+
+All but `why` works on files alone; no system need be running.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
+from rich.tree import Tree
 
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.segments import cost
@@ -18,11 +26,16 @@ from mailtailor.segments.english import explain as in_english
 from mailtailor.segments.files import SUFFIXES, load_segment, load_segments, load_vocabulary, read_segment
 from mailtailor.segments.freshness import described, freshened_by
 from mailtailor.segments.notation import as_yaml
+from mailtailor_cli.admin_routes import AdminFunction
+from mailtailor_cli.connection import Where, connect
 
-app = typer.Typer(help="What segments mean, what they cost, and what keeps them fresh.", no_args_is_help=True)
+app = typer.Typer(
+    help="What segments mean and cost, what keeps them fresh, and why somebody is in one.", no_args_is_help=True
+)
 
 DEFINITIONS: Final = Path(__file__).resolve().parents[2] / "layers" / "definitions" / "segments"
 STANDARD_INPUT: Final = "-"
+PROFILES: Final = AdminFunction("ProfileApi", "answers about profiles", "look at the profile")
 
 
 @app.command(name="list")
@@ -31,7 +44,9 @@ def list_(
 ) -> None:
     """List the segments of a directory: what they are, what they cost, and whether time alone changes them."""
     definitions = load_segments(directory)
-    table = Table(Column("Segment", no_wrap=True), Column("Description", overflow="fold"), "By time", title_justify="left")
+    table = Table(
+        Column("Segment", no_wrap=True), Column("Description", overflow="fold"), "By time", title_justify="left"
+    )
     for heading in ("Events", "Bytes", "µs"):
         table.add_column(heading, justify="right")
     for one in definitions:
@@ -80,6 +95,68 @@ def explain(
         cost.check(definition)
     except ValueError as error:
         raise _refused(error) from error
+
+
+@app.command()
+def why(
+    profile: Annotated[str, typer.Argument(help="The profile's id.", show_default=False)],
+    segment: Annotated[str, typer.Argument(help="The segment's name.", show_default=False)],
+    *,
+    at: Annotated[
+        str, typer.Option("--at", help="When: such as 2026-11-20T10:00:00Z; now, if not given.", show_default=False)
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
+) -> None:
+    """Say why somebody is, or is not, in a segment: each condition, until when it holds, and what it rests on."""
+    path = f"/admin/profiles/{quote(profile, safe='')}/segments/{quote(segment, safe='')}"
+    told = PROFILES.ask(connect(on), path, {"at": at} if at else {})
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    verb = "is" if told["member"] else "is not"
+    # Of a profile that became part of another, the id is that of the other.
+    _say(f"{told['profile_id']} {verb} in {told['segment']} at {_second(told['at'])}, {_until(told)}.")
+    _say(f"{told['segment']}: {told['description']}\n")
+    Console(highlight=False).print(_tree(told["condition"]))
+    _say("\n" + "\n".join([_stored(told), *told["notes"]]))
+
+
+def _tree(condition: Mapping[str, Any]) -> Tree:
+    holds = condition["holds"]
+    label = Text.assemble(("✓ ", "green") if holds else ("✗ ", "red"), condition["says"])
+    if "evidence" in condition:
+        label.append(f"\n  {condition['evidence']}", style="dim")
+    if condition["until"] is not None:
+        label.append(f"\n  {'true' if holds else 'false'} {_until(condition)}", style="dim")
+    tree = Tree(label)
+    for child in condition.get("conditions", ()):
+        tree.children.append(_tree(child))
+    return tree
+
+
+def _until(told: Mapping[str, Any]) -> str:
+    if told["until"] is None:
+        return "until something happens"
+    return f"until {_second(told['until'])} if nothing happens"
+
+
+def _stored(told: Mapping[str, Any]) -> str:
+    stored = told["stored"]
+    if stored["evaluated_at"] is None:
+        return "Nothing is stored: the profile was never evaluated."
+    parts = ["a member" if stored["member"] else "no member"]
+    if stored["since"] is not None:
+        parts.append(f"since {_second(stored['since'])}")
+    if stored["valid_until"] is not None:
+        parts.append(f"valid until {_second(stored['valid_until'])}")
+    by = "these" if stored["by_these_definitions"] else "other"
+    return f"Stored: {', '.join(parts)}; evaluated at {_second(stored['evaluated_at'])} by {by} definitions."
+
+
+def _second(iso: str) -> str:
+    """Return an instant for people; the milliseconds only if there are any, for they decide who is in."""
+    return f"{iso.removesuffix('Z').removesuffix('.000').replace('T', ' ')} UTC"
 
 
 def _found(segment: str, directory: Path) -> SegmentDefinition:

@@ -219,6 +219,12 @@ class AppStack(Stack):
         )
         api.admin_route("/admin/instrument", POST, job=instrument)
 
+        profiles = self._data.profiles
+        profile_api = self._add(jobs.PROFILE_API, [profiles.read()], PROFILES_TABLE=profiles.table_name)
+        api.admin_route(
+            "/admin/profiles/{profile_id}/segments/{segment}", (apigatewayv2.HttpMethod.GET,), job=profile_api
+        )
+
     def _processing(self, processor_concurrency: float) -> None:
         data = self._data
         profiles = {"PROFILES_TABLE": data.profiles.table_name, "WAKE_UPS_QUEUE_URL": data.wake_ups.queue.queue_url}
@@ -409,6 +415,7 @@ class AppStack(Stack):
             "ArchiveCompactorFunction": self._functions[jobs.ARCHIVE_COMPACTOR].function.function_name,
             "ArchiveEraserFunction": self._functions[jobs.ARCHIVE_ERASER].function.function_name,
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
+            "ProfileApiFunction": self._functions[jobs.PROFILE_API].function.function_name,
             "UserPoolId": data.administrators.user_pool_id,
             "UserPoolClientId": data.administrators.client.user_pool_client_id,
             "AlarmTopic": self.monitoring.topic.topic_arn,

@@ -10,15 +10,24 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from infra.local import start
 from infra.local.system import System
+from mailtailor_cli import segments
 from mailtailor_cli.admin import sign_in
 from mailtailor_cli.connection import Connection
-from tests.e2e.people import until
+from mailtailor_cli.main import app
+from tests.e2e.people import Recipient, until
 
 MAIL = {"campaign": "spring", "html": '<body><a href="https://shop.example/lamp?a=1">Lamp</a></body>'}
-ROUTES = (("GET", "/admin/campaigns"), ("GET", "/admin/campaigns/spring"), ("POST", "/admin/instrument"))
+WHY = f"/admin/profiles/{'A' * 22}/segments/recent_purchasers"
+ROUTES = (
+    ("GET", "/admin/campaigns"),
+    ("GET", "/admin/campaigns/spring"),
+    ("POST", "/admin/instrument"),
+    ("GET", WHY),
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +139,31 @@ def test_with_a_token_campaigns_are_told(system: System, token: str) -> None:
     answer = ask(system, "GET", "/admin/campaigns", f"Bearer {token}")
     assert answer.status_code == 200
     assert "campaigns" in answer.json()
+
+
+def test_with_a_token_it_is_told_why_somebody_is_in_a_segment(
+    system: System, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    recipient = Recipient(system).introduce()
+    recipient.send([recipient.track("Order Completed", order_id="o", total=5, products=[])])
+    path = f"/admin/profiles/{recipient.profile_id}/segments/recent_purchasers"
+    # when
+    told = until(
+        lambda: ask(system, "GET", path, f"Bearer {token}").json(), accept=lambda told: told["stored"]["since"]
+    )
+    # then
+    assert (told["member"], told["condition"]["says"]) == (True, "they have bought in the last 7 days")
+    assert told["condition"]["evidence"].startswith("the last purchase was on ")
+    assert told["until"] == told["stored"]["valid_until"]
+    # and the command tells it without a token
+    running = Connection("the test system", system.outputs, _client_of(system))
+    monkeypatch.setattr(segments, "connect", lambda _where: running)
+    printed = CliRunner().invoke(app, ["segments", "why", recipient.profile_id, "recent_purchasers"])
+    assert "✓ they have bought in the last 7 days" in printed.output
+    # and of what there is not, a sentence
+    unknown = ask(system, "GET", WHY, f"Bearer {token}")
+    assert (unknown.status_code, unknown.json()["message"]) == (404, "There is no profile of this id.")
 
 
 def test_an_open_time_image_is_drawn_for_everybody(system: System) -> None:

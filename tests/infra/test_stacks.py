@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "archive_eraser": {"ARCHIVE_BUCKET", "PROFILES_TABLE"},
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
+    "profile_api": {"PROFILES_TABLE"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -398,6 +399,7 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /admin/campaigns",
         "GET /admin/campaigns/{campaign}",
         "POST /admin/instrument",
+        "GET /admin/profiles/{profile_id}/segments/{segment}",
     }
 
 
@@ -547,7 +549,7 @@ def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) ->
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),
         *(f"{queue}DlqUrl" for queue in queues),
-        *("ArchiveBucket", "CatalogBucket", "SegmentClockFunction", "ArchiveEraserFunction"),
+        *("ArchiveBucket", "CatalogBucket", "SegmentClockFunction", "ArchiveEraserFunction", "ProfileApiFunction"),
         *("TokensSecretId", "IdentitySecretId", "IngestSecretId", "EspSecretId"),
     }
 

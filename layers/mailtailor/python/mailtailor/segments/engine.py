@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
 from mailtailor.consent.policy import ConsentRecord, Purpose, allows
 from mailtailor.instant import DAY, FOREVER, Instant
-from mailtailor.segments.definition import MAX_COUNT, InSegment, SegmentDefinition, conditions
+from mailtailor.segments.definition import MAX_COUNT, Condition, InSegment, SegmentDefinition, conditions
 from mailtailor.segments.features import (
     CLICKED,
     DELIVERED,
     OPENED,
     EventFeature,
+    Feature,
     Features,
     MessageFeature,
     Needs,
@@ -128,6 +129,7 @@ class Engine:
     def __init__(self, definitions: Iterable[SegmentDefinition], *, bursts: BurstSettings = DEFAULT_BURSTS) -> None:
         self._bursts = bursts
         known = {definition.name: definition for definition in definitions}
+        self._definitions = known
         features: Features = {}
         rules: dict[str, Rule] = {}
         needs: dict[str, Needs] = {}
@@ -152,6 +154,18 @@ class Engine:
     def segments(self) -> tuple[str, ...]:
         """The names of all segments."""
         return tuple(self._rules)
+
+    def definition(self, segment: str) -> SegmentDefinition:
+        """Return the definition of a segment; raise `KeyError` if there is none of that name."""
+        return self._definitions[segment]
+
+    def examined(self, condition: Condition) -> tuple[Rule, list[Feature]]:
+        """Return the rule of one condition, compiled as in its segment, and the streams it looks at, in its order."""
+        needs = Needs({})
+        rule = compile_condition(condition, needs, self._rules)
+        # A stream that others share keeps more than this condition needs.
+        shared: Features = {**self._events, **self._messages}
+        return rule, [shared.get(own, one) for own, one in needs.features.items()]
 
     def affected(self, event_type: str, properties: Mapping[str, Any]) -> set[str]:
         """Return the segments whose truth an event may change."""
@@ -428,10 +442,11 @@ class Engine:
         names = self._rules if only is None else only
         if not allows(subject.consent, Purpose.PERSONALIZATION):
             return dict.fromkeys(names, NEVER)
-        person, rules = self._person(subject), self._rules
+        person, rules = self.person(subject), self._rules
         return {name: rules[name](person, now) for name in names}
 
-    def _person(self, subject: Subject) -> Person:
+    def person(self, subject: Subject) -> Person:
+        """Return what rules look at of a profile, for one instant; opens and clicks that are provisional count."""
         return Person(subject.id, self._effective(subject.streams), subject.attributes, subject.consent)
 
     def _effective(self, streams: Streams) -> Streams:
@@ -456,7 +471,7 @@ class Engine:
         if not allows(subject.consent, Purpose.PERSONALIZATION):
             return frozenset()
         current = subject.definitions == self.fingerprint
-        person = self._person(subject)
+        person = self.person(subject)
         members = set()
         for name, rule in self._rules.items():
             stored = subject.memberships.get(name, NOT_A_MEMBER)

@@ -59,6 +59,11 @@ def explain(rule: Condition) -> str:
     return "\n".join([f"People are members while {lines[0]}", *lines[1:]])
 
 
+def headline(rule: Condition, *, negated: bool = False) -> str:
+    """Return the first line of what a rule, or its negation, means: a clause, or what is said of several conditions."""
+    return _lines(rule, negated=negated)[0]
+
+
 def _lines(rule: Condition, *, negated: bool) -> list[str]:
     match rule:
         case Not():

@@ -19,6 +19,10 @@ class Stated(Protocol):
     def value(self) -> Any:  # noqa: ANN401 - JSON
         """What was stated."""
 
+    @property
+    def at(self) -> Instant:
+        """When it happened that states it."""
+
 
 @dataclass(slots=True)
 class Person:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_datetime
 from mailtailor.segments.definition import Filter, Scalar, Test
 
 _SHOWN: Final = 12
 """Of a long list; who wants all of it reads the rule."""
+_ORDINALS: Final = ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _UNITS: Final = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (SECOND, "second"))
 
 
@@ -153,6 +154,19 @@ def _last(duration: Instant) -> str:
 
 def _exceeds(exactly: Instant) -> bool:
     return exactly % SECOND == 1 and exactly > SECOND
+
+
+def moment(instant: Instant) -> str:
+    """Return an instant as people write it: "2026-11-20 10:00 UTC", with the seconds if there are any."""
+    known = to_datetime(instant)
+    return f"{known:%Y-%m-%d %H:%M:%S} UTC" if known.second else f"{known:%Y-%m-%d %H:%M} UTC"
+
+
+def which_last(number: int) -> str:
+    """Return which event from the last one back: "the last", "the third last"."""
+    if number == 1:
+        return "the last"
+    return f"the {_ORDINALS[number - 2]} last" if number - 2 < len(_ORDINALS) else f"the last but {number - 1:,}"
 
 
 def times(count: int) -> str:
