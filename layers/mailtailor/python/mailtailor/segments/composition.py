@@ -3,6 +3,8 @@
 A true "all" holds until its first child may turn; a false one as long as one of its false children stays false, which
 is until the last of them may turn. "Any" is the dual. What is settled for good spares the rest: a false child that no
 time changes makes "all" false until an event comes, whatever the others say.
+
+Comparing by hand is on purpose: `min` and `max` would take a third of the time of all.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ def all_of(rules: list[Rule]) -> Rule:
         for one in rules:
             truth, until = one(person, now)
             if truth:
-                first_to_turn = min(until, first_to_turn)
+                if until < first_to_turn:  # noqa: PLR1730 - see above
+                    first_to_turn = until
             elif until == FOREVER:
                 return NEVER
-            else:
-                last_to_turn = max(until, last_to_turn)
+            elif until > last_to_turn:
+                last_to_turn = until
         return (True, first_to_turn) if last_to_turn < 0 else (False, last_to_turn)
 
     return rule
@@ -42,11 +45,12 @@ def any_of(rules: list[Rule]) -> Rule:
         for one in rules:
             truth, until = one(person, now)
             if not truth:
-                first_to_turn = min(until, first_to_turn)
+                if until < first_to_turn:  # noqa: PLR1730 - see above
+                    first_to_turn = until
             elif until == FOREVER:
                 return ALWAYS
-            else:
-                last_to_turn = max(until, last_to_turn)
+            elif until > last_to_turn:
+                last_to_turn = until
         return (False, first_to_turn) if last_to_turn < 0 else (True, last_to_turn)
 
     return rule

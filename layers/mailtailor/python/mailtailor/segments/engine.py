@@ -53,6 +53,7 @@ HITS: Final = frozenset({OPENED, CLICKED})
 """Events that machines make too."""
 MAX_LINKS: Final = 20
 """Segments that refer to one another in a chain; each is a call within a call."""
+NOTHING_MEASURED: Final = (0,)
 DEFAULT_BURSTS: Final = BurstSettings()
 
 
@@ -211,17 +212,21 @@ class Engine:
         """
         found = self._index.features(event_type, properties)
         affected = self._index.segments(event_type, found)
-        entries = [(feature.id, value) for feature in found for value in feature.values(event_type, properties)]
-        message = _message(properties)
+        entries = [
+            (feature.id, value)
+            for feature in found
+            for value in (feature.values(event_type, properties) if feature.measure else NOTHING_MEASURED)
+        ]
         if event_type not in HITS:
             if self._is_deleted(streams, event_id):
                 return Recorded(affected, short=False)
             if event_type == DELIVERED:
-                self._record_message(streams, self._messages, message, delivered=at)
+                self._record_message(streams, self._messages, _message(properties), delivered=at)
             short = self._remember(streams, entries, at, event_id)
             for stream, product in _products(event_type, properties):
                 _stream(streams, stream, Recents).add(product, at, keep=RECENT_PRODUCTS)
             return Recorded(affected, short)
+        message = _message(properties)
         by_any = [one for one in self._messages.values() if one.include_machine and one.hit == event_type]
         self._record_message(streams, [one.id for one in by_any], message, hit=at)
         short = self._remember(streams, [one for one in entries if one[0] in self._with_machines], at, event_id)
@@ -237,20 +242,21 @@ class Engine:
         )
         return Recorded(affected, self._record_hit(streams, event_id, hit, settled=seen is None) or short)
 
-    def _remember(self, streams: Streams, entries: Iterable[tuple[int, int]], at: Instant, event_id: str) -> bool:
+    def _remember(self, streams: Streams, entries: Collection[tuple[int, int]], at: Instant, event_id: str) -> bool:
         """Add an event to streams; return whether an earlier event may be missing in one now."""
+        if not entries:
+            return False
         short, event = False, id_hash(event_id)
         for feature, value in entries:
             known = self._events.get(feature)
-            match known.kind() if known is not None else Occurrences():
-                case First():
-                    _stream(streams, feature, First).add(at, event)
-                case Values():
-                    several = known is not None and known.measure == "value"
-                    short |= _stream(streams, feature, Values).add(at, event, value, several=several)
-                case _:
-                    keep = known.keep if known is not None else MAX_COUNT
-                    short |= _stream(streams, feature, Occurrences).add(at, event, keep=keep)
+            if known is None or known.kind is Occurrences:
+                keep = known.keep if known is not None else MAX_COUNT
+                short |= _stream(streams, feature, Occurrences).add(at, event, keep=keep)
+            elif known.kind is Values:
+                several = known.measure == "value"
+                short |= _stream(streams, feature, Values).add(at, event, value, several=several)
+            else:
+                _stream(streams, feature, First).add(at, event)
         return short
 
     def _record_message(self, streams: Streams, features: Iterable[int], message: int, **known: Instant) -> None:
@@ -530,7 +536,7 @@ def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
         for name, definition in known.items()
     }
     for name, others in references.items():
-        if unknown := set(others) - known.keys():
+        if unknown := [one for one in others if one not in known]:
             raise BadReference(f"the segment {name} refers to {min(unknown)}, which does not exist")
     try:
         order = list(TopologicalSorter(references).static_order())

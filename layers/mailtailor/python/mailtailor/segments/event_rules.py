@@ -114,9 +114,8 @@ def _at_least(stream: int, least: int, within: int) -> Rule:
         if type(known) is not Occurrences or not known.entries:
             return NEVER
         entries = known.entries
-        if entries[-1][0] <= now:
-            past, upcoming = len(entries), FOREVER
-        else:
+        past, upcoming = len(entries), FOREVER
+        if entries[-1][0] > now:
             past = bisect_right(entries, (now, _LATEST))
             upcoming = entries[past][0]
         if past >= least and (leaves := entries[past - least][0] + within) > now:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from mailtailor.segments.features import CLICKED, DELIVERED, OPENED, EventFeature, Features, MessageFeature, Needs
 from mailtailor.segments.filters import Matches, accepted, comparable, matcher, values_at
 
-Candidate = tuple[EventFeature, Matches]
+Candidate = tuple[EventFeature, Matches | None]
+"""A feature, and what an event must pass besides what found it."""
 
 
 @dataclass(slots=True)
@@ -53,10 +54,14 @@ class Index:
         )
 
     def _add(self, feature: EventFeature) -> None:
-        candidate = feature, matcher(feature.where)
-        selective = next(
-            ((path, values) for path, wanted in feature.where if (values := accepted(wanted)) is not None), None
-        )
+        selective, rest = None, []
+        for path, wanted in feature.where:
+            values = None if selective is not None else accepted(wanted)
+            if values is None:
+                rest.append((path, wanted))
+            else:
+                selective = path, values
+        candidate = feature, matcher(rest) if rest else None
         for event in feature.events:
             known = self._types.setdefault(event, _ByType())
             if selective is None:
@@ -71,18 +76,17 @@ class Index:
         known = self._types.get(event_type)
         if known is None:
             return []
-        found = [feature for feature, matches in known.always if matches(properties)]
+        candidates = list(known.always)
         for path, by_value in known.by_value.items():
-            candidates: dict[int, Candidate] = {}
-            for value in values_at(properties, path):
-                for candidate in by_value.get(comparable(value), ()):
-                    candidates[candidate[0].id] = candidate
-            found += [feature for feature, matches in candidates.values() if matches(properties)]
-        return found
+            values = values_at(properties, path)
+            alike = [one for value in values for one in by_value.get(comparable(value), ())]
+            # Of several values, more than one may be wanted.
+            candidates += alike if len(values) < 2 else {one[0].id: one for one in alike}.values()
+        return [feature for feature, matches in candidates if matches is None or matches(properties)]
 
     def segments(self, event_type: str, features: Collection[EventFeature]) -> set[str]:
         """Return the segments that look at one of the features, or at messages of which the event tells."""
-        return set(self._messages.get(event_type, ())).union(*(self._segments[one.id] for one in features))
+        return set(self._messages.get(event_type, ())).union(*[self._segments[one.id] for one in features])
 
     def by_attributes(self, names: Iterable[str]) -> set[str]:
         """Return the segments that look at one of the attributes."""

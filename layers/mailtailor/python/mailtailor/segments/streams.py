@@ -57,14 +57,17 @@ class Occurrences:
         -------
         Whether an earlier event may be missing now: a full stream learnt that one of its events happened before.
         """
-        known_at = next((known_at for known_at, known in self.entries if known == event), None)
-        if known_at is not None:
-            if known_at <= at:
-                return False
-            self.entries.remove((known_at, event))
-        short = known_at is not None and len(self.entries) + 1 >= keep
-        insort(self.entries, (at, event))
-        del self.entries[:-keep]
+        entries, short = self.entries, False
+        for known_at, known in entries:
+            if known == event:
+                if known_at <= at:
+                    return False
+                entries.remove((known_at, event))
+                short = len(entries) + 1 >= keep
+                break
+        insort(entries, (at, event))
+        if len(entries) > keep:
+            del entries[:-keep]
         return short
 
     def remove(self, event: int) -> bool:
@@ -288,7 +291,8 @@ class Recents:
         self.entries[value] = max(at, self.entries.get(value, 0))
         if len(self.entries) > keep:
             # The value breaks ties, so that the order of arrival does not decide who stays.
-            del self.entries[min(self.entries, key=lambda known: (self.entries[known], known))]
+            _, oldest = min(zip(self.entries.values(), self.entries, strict=True))
+            del self.entries[oldest]
 
     def unite(self, other: Recents, *, keep: int) -> None:
         """Add all values of `other`."""
