@@ -66,6 +66,16 @@ def test_an_event_that_left_the_first_queue_late_may_be_the_youngest_in_the_seco
     assert reached < NOON - HOUR
 
 
+def test_a_backlog_holds_the_watermark_until_shortly_after_it_is_gone() -> None:
+    # given: ages of up to two hours until an hour ago
+    worked_off = history({ago: Minute(2 * HOUR, 9_000) if ago > 60 else BUSY for ago in range(1, 400)})
+    # when
+    reached = watermark(NOON, processing=worked_off, archiving=worked_off)
+    # then
+    assert reached is not None
+    assert NOON - reached < 60 * MINUTE
+
+
 @pytest.mark.parametrize("silent", ["processing", "archiving"])
 def test_without_numbers_nothing_is_proven(silent: str) -> None:
     histories = {"processing": steady(EMPTY), "archiving": steady(EMPTY)}

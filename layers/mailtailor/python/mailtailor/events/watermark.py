@@ -71,13 +71,13 @@ class QueueHistory:
         # A minute's number may be of any moment in it, so it is known at the minute's end and true at its beginning.
         over = {start: said for start, said in self.minutes.items() if start + MINUTE <= by}
         proven = [start - SETTLED for start in over if self._was_empty(start)]
-        worst = max((said.oldest or 0 for said in over.values()), default=0)
-        believed = by - UNSEEN_TRIES * (self.visibility + worst)
-        proven += [
-            start - said.oldest - SETTLED
-            for start, said in over.items()
-            if said.oldest is not None and start + MINUTE <= believed
-        ]
+        worst = 0
+        for start in sorted(over, reverse=True):
+            # Whatever was hidden then has since had time for all its tries, and for waiting as long as others did.
+            oldest = over[start].oldest
+            worst = max(worst, oldest or 0)
+            if oldest is not None and by - (start + MINUTE) >= UNSEEN_TRIES * (self.visibility + worst):
+                proven.append(start - oldest - SETTLED)
         return max(proven, default=None)
 
     def _was_empty(self, start: Instant) -> bool:
