@@ -150,6 +150,23 @@ def test_provisional_clicks_count_and_are_told() -> None:
     assert told.reason.evidence.startswith("at least 2 clicks in mails, the last on 2026-09-21 14:12:20 UTC")
 
 
+def test_clicks_that_are_provisional_do_not_hide_that_others_are_no_longer_kept() -> None:
+    # given three settled clicks, of which the last two are kept, and a provisional one from before the window
+    engine = Engine([definition({"event": "email_link_clicked", "at_least": 2, "within": "7d"})])
+    profile = person(engine, *(("email_link_clicked", ago(days), {"campaign": "a"}) for days in (3, 2, 1)))
+    engine.record(
+        profile.streams,
+        event_id="late",
+        event_type="email_link_clicked",
+        at=ago(9),
+        properties={"campaign": "a"},
+        seen=NOW,
+    )
+    # then
+    told = explain(profile, "s", engine=engine, at=NOW).reason.evidence
+    assert told.startswith("at least 2 clicks in mails, the last on 2026-09-20")
+
+
 def stored(**changes: Any) -> tuple[Engine, Profile]:
     """Return somebody who bought yesterday, evaluated then."""
     engine = Engine([definition({"event": ORDER, "within": "7d"})])

@@ -117,11 +117,11 @@ def _inside(times: list[Instant], ages: Ages, at: Instant) -> list[Instant]:
     return times[bisect_right(times, at - ages[1]) : bisect_right(times, at - ages[0])]
 
 
-def _is_cut(looked: Looked, times: list[Instant]) -> bool:
-    """Return whether there may have been more events than the stream keeps."""
+def _is_cut(looked: Looked, inside: list[Instant]) -> bool:
+    """Return whether there may have been more events in a window than the stream keeps, which is the last ones."""
     feature = looked.features[0]
     most = feature.keep if isinstance(feature, EventFeature) and feature.kind is Occurrences else MAX_VALUES
-    return len(times) >= most
+    return len(inside) >= most
 
 
 def _counted(condition: Occurred | LastOlderThan, ages: Ages, looked: Looked, *, last: bool = False) -> str:
@@ -136,7 +136,7 @@ def _counted(condition: Occurred | LastOlderThan, ages: Ages, looked: Looked, *,
     elif not inside:
         said = f"no {one} in that time, the last one was on {moment(past[-1])}"
     else:
-        said = _number(condition, inside, cut=_is_cut(looked, times) and len(inside) == len(past))
+        said = _number(condition, inside, cut=_is_cut(looked, inside))
     return said + _turning(times, ages, looked)
 
 
@@ -229,7 +229,7 @@ def _sequence(condition: Sequence, looked: Looked) -> str:
     elif not inside:
         said = f"no {one} in that time, the last one was on {moment(past[-1])}"
     else:
-        said = _number(condition, inside, cut=_is_cut(looked, first))
+        said = _number(condition, inside, cut=_is_cut(looked, inside))
     follows = f"the last {other} was on {moment(second[-1])}" if second else f"no {other} is remembered"
     return f"{said}{_turning(first, (least, end), looked)}; {follows}"
 
