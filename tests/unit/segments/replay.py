@@ -152,7 +152,8 @@ class Replay:
             for later in self.probes(until):
                 self.check(name, truth, later)
             if until < self.now + 40 * self.unit or (self.unit > 1 and until < self.now + 90 * 24 * HOUR):
-                self.check(name, self.engine.evaluate(self.person, until, [name])[name][0], until)
+                for turned in (until, until + 1):
+                    self.check(name, self.engine.evaluate(self.person, turned, [name])[name][0], turned)
 
     def probes(self, until: int) -> set[int]:
         """Return instants from now on at which nothing may have turned."""
