@@ -118,6 +118,7 @@ class Personal:
             now=now,
         )
         links = BlockLinks(
+            block=renderer.block.name,
             keyring=self.keys.read(lambda keyring: keyring),
             click_url=self.click_url,
             profile_id=profile.id,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
 
 from mailtailor.instant import Instant
 from mailtailor.tracking.paths import click_path
@@ -16,13 +18,28 @@ from mailtailor.tracking.tokens import (
     sign_recipient,
 )
 
+FIRST: Final = 1_000
+LINKS_A_BLOCK: Final = 100
+BLOCKS: Final = 90
+"""So that the last position is 9,999, the greatest that is accepted."""
+
+
+def first_position(block: str) -> int:
+    """Return where the positions of a block's links begin: the same at every fetch, for nothing is stored."""
+    return FIRST + int.from_bytes(blake2b(block.encode(), digest_size=4).digest(), "big") % BLOCKS * LINKS_A_BLOCK
+
 
 @dataclass(slots=True)
 class BlockLinks:
-    """Makes the tracked links of one rendering; their position is their order in the block.
+    """Makes the tracked links of one rendering.
+
+    A mail numbers its own links from 1. Those of a block begin further on, at a place that its name decides: else two
+    links of one mail would be one in reports, and a person who clicks both would look like one who clicks twice.
 
     Attributes
     ----------
+    block
+        The block's name.
     keyring
         Signs the links.
     click_url
@@ -35,6 +52,7 @@ class BlockLinks:
         When the block was fetched, which is when the mail is sent.
     """
 
+    block: str
     keyring: Keyring
     click_url: str
     profile_id: str
@@ -50,11 +68,11 @@ class BlockLinks:
         BadDestination
             If `url` is no place that a mail may lead to.
         """
-        self._position += 1
+        self._position = min(self._position + 1, LINKS_A_BLOCK - 1)
         link = LinkToken(
             url=url,
             campaign=self.mailing.campaign,
-            position=self._position,
+            position=first_position(self.block) + self._position,
             sent_at=self.now,
             product_id=product_id,
             category=category,
