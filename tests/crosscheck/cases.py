@@ -353,6 +353,18 @@ CASES: dict[str, Case] = {
         GROUP BY person HAVING count(*) >= 2
         """,
     ),
+    "not_just_welcomed": Case(
+        {
+            "event": "order_completed",
+            "where": {"coupon": {"not": "WELCOME"}, "currency": {"is": "eur", "ignore_case": True}},
+            "within": "21d",
+        },
+        """
+        SELECT person FROM events
+        WHERE type = 'order_completed' AND occurred_at > ago(days(21))
+            AND (coupon IS NULL OR coupon <> 'WELCOME') AND lower(currency) = 'eur'
+        """,
+    ),
     "link_readers": Case(
         {
             "event": "email_link_clicked",
