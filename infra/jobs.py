@@ -26,6 +26,8 @@ class Job:
         What it can import.
     reserved_concurrency
         Set aside for this function alone, and at the same time its limit.
+    disk
+        In MB, for files on their way.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Job:
     memory: int = 512
     layers: tuple[Layer, ...] = LIBRARY
     reserved_concurrency: int | None = None
+    disk: int = 512
 
     @property
     def construct_id(self) -> str:
@@ -63,6 +66,11 @@ ESP_SYNC: Final = Job(name="esp_sync", timeout=60)
 PROFILE_REBUILDER: Final = Job(
     name="profile_rebuilder", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive")
 )
+# As long as a rebuild waits (`infra.stacks.data`): what is corrected after the archive was copied cannot have been
+# rebuilt, and so is known to be incomplete, when the last profile is recomputed. The disk holds an archive's bucket.
+SEGMENT_RECOMPUTE: Final = Job(
+    name="segment_recompute", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive"), disk=4096
+)
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
 ARCHIVE_WATERMARK: Final = Job(name="archive_watermark", timeout=30)
 # As long as Lambda lets them: what is not done then is done in the next hour, and by the next invocation.
@@ -81,6 +89,7 @@ JOBS: Final = (
     WEBHOOK_INGEST,
     EVENT_PROCESSOR,
     PROFILE_REBUILDER,
+    SEGMENT_RECOMPUTE,
     WAKE_PROCESSOR,
     SEGMENT_CLOCK,
     MEMBERSHIP_PUBLISHER,

@@ -12,6 +12,7 @@ from rich.console import Console
 from mailtailor.errors import MailtailorError
 from mailtailor_cli import admin, campaigns, events, ingest_keys, privacy, segments, tokens
 from mailtailor_cli.instrument import instrument
+from mailtailor_cli.recompute import recompute
 from mailtailor_cli.up import up
 
 DEBUG_VARIABLE: Final = "MAILTAILOR_DEBUG"
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(instrument)
+segments.app.command()(recompute)
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(admin.app, name="admin")
 app.add_typer(campaigns.app, name="campaigns")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -73,6 +73,7 @@ class JobFunction(Construct):
             log_group=log,
             timeout=Duration.seconds(job.timeout),
             memory_size=job.memory,
+            ephemeral_storage_size=Size.mebibytes(job.disk),
             reserved_concurrent_executions=job.reserved_concurrency,
             # No X-Ray: its SDK doubles the import time and its price per trace is a multiple of the function's. Logs
             # carry correlation ids, and metrics come with them.

@@ -27,6 +27,7 @@ from infra.jobs import (
     HOT,
     OPEN_PIXEL,
     OPEN_TIME_IMAGE,
+    SEGMENT_RECOMPUTE,
     WEBHOOK_INGEST,
 )
 
@@ -36,6 +37,7 @@ LOSSES: Final = {
     DYNAMIC_CONTENT: ("ContentFailed",),
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped",),
+    SEGMENT_RECOMPUTE: ("FilesUnreadable", "ProfilesNotRecomputed"),
     WEBHOOK_INGEST: ("EventsRejected", "WebhooksUnreadable"),
     ARCHIVE_COMPACTOR: ("FilesUnreadable",),
     ARCHIVE_ERASER: ("FilesUnreadable",),

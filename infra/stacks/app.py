@@ -107,6 +107,7 @@ class AppStack(Stack):
         self._images(api)
         self._processing(processor_concurrency.value_as_number)
         self._rebuilding()
+        self._recomputing()
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
         self._keeping_the_archive()
@@ -291,6 +292,34 @@ class AppStack(Stack):
         _accept_prefix(rebuilder.role, ARCHIVE, EVENTS_PREFIX)
         QueueSource(self, "FromRebuilds", job=rebuilder, work=data.rebuilds, batch_size=1, max_concurrency=2)
 
+    def _recomputing(self) -> None:
+        data = self._data
+        recompute = self._add(
+            jobs.SEGMENT_RECOMPUTE,
+            [
+                data.recompute.work_off(),
+                data.recompute.send(),
+                data.profiles.replace(),
+                data.clock.read_and_put(),
+                *data.archive.read(EVENTS_PREFIX),
+                data.archive.find(ERASED_PREFIX),
+                data.archive_queue.send(),
+                data.wake_ups.send(),
+                data.rebuilds.send(),
+            ],
+            **BURSTS,
+            PROFILES_TABLE=data.profiles.table_name,
+            CLOCK_TABLE=data.clock.table_name,
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+            ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
+            WAKE_UPS_QUEUE_URL=data.wake_ups.queue.queue_url,
+            REBUILDS_QUEUE_URL=data.rebuilds.queue.queue_url,
+            RECOMPUTE_QUEUE_URL=data.recompute.queue.queue_url,
+        )
+        _accept_prefix(recompute.role, ARCHIVE, EVENTS_PREFIX)
+        # Four write a thousand profiles a second at most, which leaves the table to live events.
+        QueueSource(self, "FromRecompute", job=recompute, work=data.recompute, batch_size=1, max_concurrency=4)
+
     def _delivery(self, esp_webhook_url: str) -> None:
         data = self._data
         publisher = self._add(
@@ -372,12 +401,13 @@ class AppStack(Stack):
             "Archive": data.archive_queue,
             "Esp": data.esp,
             "Rebuilds": data.rebuilds,
+            "Recompute": data.recompute,
         }
 
     def _monitor(self, api: PublicApi) -> None:
         works = self._works
         # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down.
-        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600, "Rebuilds": 3600}
+        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600, "Rebuilds": 3600, "Recompute": 4 * 3600}
         self.monitoring = Monitoring(
             self,
             "Monitoring",

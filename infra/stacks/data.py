@@ -10,7 +10,14 @@ from infra.constructs.administrators import Administrators
 from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.storage import Archive, CatalogStore, IntakeStore, Keys
 from infra.constructs.tables import ItemTable, ProfileTable
-from infra.jobs import ESP_SYNC, EVENT_ARCHIVER, EVENT_PROCESSOR, PROFILE_REBUILDER, WAKE_PROCESSOR
+from infra.jobs import (
+    ESP_SYNC,
+    EVENT_ARCHIVER,
+    EVENT_PROCESSOR,
+    PROFILE_REBUILDER,
+    SEGMENT_RECOMPUTE,
+    WAKE_PROCESSOR,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -33,6 +40,7 @@ class DataStack(Stack):
         self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
         # A profile is rebuilt when the archive has what was received lately, which takes a minute or two.
         self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=300)
+        self.recompute = WorkQueue(self, "Recompute", consumer=SEGMENT_RECOMPUTE)
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")

@@ -34,6 +34,16 @@ ENVIRONMENT = {
     | BURST_SETTINGS,
     "profile_rebuilder": {"PROFILES_TABLE", "ARCHIVE_BUCKET", "ARCHIVE_QUEUE_URL", "WAKE_UPS_QUEUE_URL"}
     | BURST_SETTINGS,
+    "segment_recompute": {
+        "PROFILES_TABLE",
+        "CLOCK_TABLE",
+        "ARCHIVE_BUCKET",
+        "ARCHIVE_QUEUE_URL",
+        "WAKE_UPS_QUEUE_URL",
+        "REBUILDS_QUEUE_URL",
+        "RECOMPUTE_QUEUE_URL",
+    }
+    | BURST_SETTINGS,
     "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL"},
     "membership_publisher": {"ESP_QUEUE_URL"},
@@ -211,6 +221,7 @@ def test_every_function_runs_python_on_arm_with_limits_of_its_own(everything: Te
         assert properties["Architectures"] == ["arm64"]
         assert properties["Handler"] == "handler.handler"
         assert (properties["Timeout"], properties["MemorySize"]) == (job.timeout, job.memory)
+        assert properties["EphemeralStorage"]["Size"] == job.disk
         assert len(properties["Layers"]) <= 5
         assert properties.get("ReservedConcurrentExecutions") == job.reserved_concurrency
 
@@ -543,8 +554,22 @@ def test_who_was_erased_is_known_longer_than_any_message_lives_and_not_for_ever(
     assert longest < 90
 
 
+def test_recomputing_ends_before_what_is_corrected_meanwhile_can_have_been_rebuilt(everything: Template) -> None:
+    # given
+    rebuilder = everything.functions()["profile_rebuilder"].properties["Environment"]["Variables"]
+    recompute = everything.functions()["segment_recompute"].properties
+    [rebuilds] = {
+        reference(source.properties["EventSourceArn"])
+        for source in everything.of_type("AWS::Lambda::EventSourceMapping")
+        if reference(source.properties["FunctionName"]) == everything.functions()["profile_rebuilder"].id
+    }
+    # then
+    assert everything.one(rebuilds).properties["DelaySeconds"] >= recompute["Timeout"]
+    assert rebuilder["BURSTS"] == recompute["Environment"]["Variables"]["BURSTS"]
+
+
 def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
-    queues = ("Events", "WakeUps", "Archive", "Esp", "Rebuilds")
+    queues = ("Events", "WakeUps", "Archive", "Esp", "Rebuilds", "Recompute")
     assert app_stack.document["Outputs"].keys() >= {
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),

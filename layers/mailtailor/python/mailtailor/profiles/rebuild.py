@@ -95,7 +95,7 @@ class Rebuilder:
         known: frozenset[str] = frozenset()
         archived: set[str] = set()
         for attempt in range(MAX_ATTEMPTS):
-            loaded = self._load(profile_id)
+            loaded = load_whole(self._store, profile_id)
             profile, now = loaded.profile, self._clock()
             if not profile.incomplete:
                 return Rebuilt(len(events), len(archived), 0, attempt)
@@ -118,16 +118,23 @@ class Rebuilder:
             return Rebuilt(len(events), len(archived), len(flips), attempt)
         raise TooManyConflicts(profile_id)
 
-    def _load(self, profile_id: str) -> Loaded:
-        """Load a profile, or the one that it became part of."""
-        for _ in range(MAX_HOPS):
-            loaded = self._store.load([profile_id])[profile_id]
-            if loaded.error is not None:
-                raise loaded.error
-            if loaded.profile.merged_into is None:
-                return loaded
-            profile_id = loaded.profile.merged_into
-        raise EndlessPointers(profile_id)
+
+def load_whole(store: ProfileStore, profile_id: str) -> Loaded:
+    """Load a profile, or the one that it became part of.
+
+    Raises
+    ------
+    EndlessPointers
+        If there is no end to what became part of what.
+    """
+    for _ in range(MAX_HOPS):
+        loaded = store.load([profile_id])[profile_id]
+        if loaded.error is not None:
+            raise loaded.error
+        if loaded.profile.merged_into is None:
+            return loaded
+        profile_id = loaded.profile.merged_into
+    raise EndlessPointers(profile_id)
 
 
 def apply(
@@ -149,8 +156,10 @@ def apply(
     _forget(profile.streams, usable, found, machines, engine=engine, now=now)
     for event_id in machines.keys() & young.entries.keys():
         young.condemn(event_id)
+    remembered = _remembered(usable, machines, engine)
+    _complete(young, remembered)
     engine.unite(profile.streams, {PROVISIONAL: young})
-    engine.unite(profile.streams, _remembered(usable, machines, engine))
+    engine.unite(profile.streams, remembered)
     profile.incomplete = False
     flips = projection.evaluate(profile, engine=engine, now=now, reason="rebuild")
     return flips, [
@@ -226,6 +235,15 @@ def _remembered(events: Iterable[Event], machines: dict[str, str], engine: Engin
         if event.type != corrections.TYPE:
             _record(streams, event, engine, machines.get(event.id, ""))
     return streams
+
+
+def _complete(young: Provisional, remembered: Streams) -> None:
+    """Let young hits that came under earlier definitions count for the streams of today's too."""
+    again = remembered.get(PROVISIONAL)
+    for event_id, hit in again.people() if isinstance(again, Provisional) else ():
+        known = young.entries.get(event_id)
+        if known is not None and not known.machine and not set(hit.entries) <= set(known.entries):
+            young.entries[event_id] = known._replace(entries=tuple(sorted({*known.entries, *hit.entries})))
 
 
 def _record(streams: Streams, event: Event, engine: Engine, machine: str = "") -> None:

@@ -1,0 +1,165 @@
+"""Runs of recomputing, as they are stored: items of the clock's table.
+
+`recompute` names the run that was started last, `recompute#07` says how far a bucket has come in it. An item of an
+earlier run counts as none. Each is written on the condition that nobody else wrote it meanwhile, so of two who do one
+bucket at once, one goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from mailtailor.events.archive import BUCKETS
+from mailtailor.instant import HOUR, Instant
+from mailtailor.profiles.recompute import Tally
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RUN_ID: Final = "recompute"
+STALE: Final = HOUR
+"""A bucket that goes on notes it every few minutes, and its message comes again within half an hour."""
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run.
+
+    Attributes
+    ----------
+    id
+        Tells it from others.
+    started_at
+        When.
+    dry_run
+        Whether it only evaluates.
+    skip_unreadable
+        Whether files that cannot be read are left out, instead of failing their bucket.
+    """
+
+    id: str
+    started_at: Instant
+    dry_run: bool = False
+    skip_unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a bucket has come.
+
+    Attributes
+    ----------
+    run, bucket
+        Which one.
+    after
+        The id up to which all profiles are done.
+    done
+        Whether all are.
+    tally
+        What was done.
+    unreadable
+        Files that were left out or, if the bucket is not done, that it fails for.
+    archived_until
+        The archive's watermark when the bucket was begun; 0 if it was not known.
+    updated_at, revision
+        When this was written, and how often; 0 if never.
+    """
+
+    run: str
+    bucket: int
+    after: str = ""
+    done: bool = False
+    tally: Tally = field(default_factory=Tally)
+    unreadable: tuple[str, ...] = ()
+    archived_until: Instant = 0
+    updated_at: Instant = 0
+    revision: int = 0
+
+
+class RecomputeRuns:
+    """The runs.
+
+    Parameters
+    ----------
+    client, table
+        DynamoDB and the clock's table.
+    """
+
+    def __init__(self, *, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def read(self) -> Run | None:
+        """Return the run that was started last; None if there has been none."""
+        item = self._get(RUN_ID)
+        return Run(**json.loads(item["run"]["S"])) if item else None
+
+    def start(self, run: Run, *, previous: Run | None) -> bool:
+        """Store a new run; return whether nobody else started one since `previous` was read."""
+        item = {"id": {"S": RUN_ID}, "run_id": {"S": run.id}, "run": {"S": json.dumps(asdict(run))}}
+        return self._put(item, "run_id = :known", {"S": previous.id} if previous else None)
+
+    def progress(self, run: Run, bucket: int) -> Progress:
+        """Return how far a bucket has come in a run."""
+        item = self._get(f"{RUN_ID}#{bucket:02}")
+        if not item or item["run"]["S"] != run.id:
+            # What an earlier run left is overwritten.
+            return Progress(run.id, bucket, revision=int(item["revision"]["N"]) if item else 0)
+        noted = json.loads(item["progress"]["S"])
+        return Progress(
+            **{**noted, "tally": Tally(**noted["tally"]), "unreadable": tuple(noted["unreadable"])},
+            revision=int(item["revision"]["N"]),
+        )
+
+    def all(self, run: Run) -> list[Progress]:
+        """Return how far all buckets have come."""
+        return [self.progress(run, bucket) for bucket in range(BUCKETS)]
+
+    def save(self, progress: Progress, *, at: Instant) -> Progress | None:
+        """Store how far a bucket has come, and return it as stored; None if somebody else is at it."""
+        now = replace(progress, updated_at=at, revision=progress.revision + 1)
+        noted = asdict(now)
+        del noted["revision"]
+        item = {
+            "id": {"S": f"{RUN_ID}#{now.bucket:02}"},
+            "run": {"S": now.run},
+            "revision": {"N": str(now.revision)},
+            "progress": {"S": json.dumps(noted)},
+        }
+        known = {"N": str(progress.revision)} if progress.revision else None
+        return now if self._put(item, "revision = :known", known) else None
+
+    def _get(self, item_id: str) -> Any:  # noqa: ANN401 - DynamoDB's JSON
+        return self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True).get("Item")
+
+    def _put(self, item: dict[str, Any], condition: str, known: Any) -> bool:  # noqa: ANN401 - DynamoDB's JSON
+        given: Any = {"ConditionExpression": "attribute_not_exists(id)"}
+        if known:
+            given = {"ConditionExpression": condition, "ExpressionAttributeValues": {":known": known}}
+        try:
+            self._client.put_item(TableName=self._table, Item=item, **given)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def pack(run: Run, bucket: int) -> str:
+    """Return the message that has a bucket recomputed from where it is."""
+    return json.dumps({"v": VERSION, "run": run.id, "bucket": bucket}, separators=(",", ":"))
+
+
+def unpack(body: str) -> tuple[str, int]:
+    """Return run and bucket of a message.
+
+    Raises
+    ------
+    ValueError
+        If the message is not one of ours.
+    """
+    match json.loads(body):
+        case {"v": 1, "run": str(run), "bucket": int(bucket)} if 0 <= bucket < BUCKETS:
+            return run, bucket
+    raise ValueError(f"not a message of recomputing of version {VERSION}")
