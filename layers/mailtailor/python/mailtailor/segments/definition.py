@@ -290,7 +290,7 @@ class OpenedShare(_Share):
 
 
 class ClickedShare(_Share):
-    """Of the messages delivered in the window, at least this share was clicked; false when none was delivered."""
+    """Of the messages delivered in the window, at least this share was clicked; otherwise as the share opened."""
 
     clicked_share: Decimal = Field(gt=0, le=1)
 
