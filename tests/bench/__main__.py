@@ -168,6 +168,19 @@ def _segments_in_time(folder: Path) -> Iterator[Figure]:
             yield Figure(figure, at_share(sizes, share), "bytes", budget)
 
 
+def recomputing() -> Iterator[Figure]:
+    """Everybody evaluated anew from the archive."""
+    from tests.bench.recompute import passes  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as name:
+        for what, done in zip(("all change", "none changes"), passes(PEOPLE, Path(name)), strict=True):
+            seconds = done.reading + done.evaluating
+            of = f"recomputed on a core, {what}"
+            yield Figure(f"{of}: people", done.tally.profiles / seconds, "/s", more_is_better=True)
+            yield Figure(f"{of}: their events", done.tally.events / seconds, "/s", more_is_better=True)
+            yield Figure(f"{of}: share of the time that reading takes", done.reading / seconds, "")
+
+
 def path() -> Iterator[Figure]:
     """The whole path on a local system."""
     from tests.bench.path import click_to_content  # noqa: PLC0415
@@ -181,7 +194,7 @@ def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, mails, images, imports, events, segments, capacity, path):
+    for part in (handlers, mails, images, imports, events, segments, recomputing, capacity, path):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

@@ -539,6 +539,24 @@ def test_of_two_who_do_one_bucket_at_once_one_goes_on(cloud: Recomputed, monkeyp
     assert progress.tally.profiles == sum(bucket(one) == bucket(ANNA) for one in EXPECTED)
 
 
+def test_a_run_waits_for_one_before_that_is_still_at_a_bucket(cloud: Recomputed) -> None:
+    # given: the old run, taken for dead, notes its progress when the new one has just read the bucket's
+    lives(cloud)
+    cloud.deploy(*NEW)
+    old = cloud.start(name="old")
+    cloud.runs.save(Progress("old", bucket(ANNA)), at=now())
+    new = cloud.start(name="new")
+    cloud.edge.meanwhile["PutItem"] = lambda: cloud.runs.save(cloud.runs.progress(old, bucket(ANNA)), at=now())
+    # when
+    first = cloud.deliver_bucket(new, bucket(ANNA))
+    # then its message comes again, and finishes
+    assert len(first["batchItemFailures"]) == 1
+    assert cloud.deliver_bucket(new, bucket(ANNA)) == {"batchItemFailures": []}
+    assert cloud.runs.progress(new, bucket(ANNA)).done
+    # and the old one's message does nothing any more
+    assert cloud.deliver_bucket(old, bucket(ANNA)) == {"batchItemFailures": []}
+
+
 @pytest.mark.parametrize("text", ["not json", "[]", '{"v":1,"run":"x","bucket":16}', '{"v":2,"run":"x","bucket":1}'])
 def test_what_is_no_message_of_ours_is_poison(cloud: Recomputed, text: str) -> None:
     answer = segment_recompute.handler(cloud.deliver(text, queue="recompute"), CONTEXT)

@@ -98,13 +98,17 @@ class ArchivePeople:
         with tempfile.TemporaryDirectory(prefix="people-") as directory:
             files = _Files(self._bucket, self._duckdb, Path(directory), skip_unreadable=skip_unreadable)
             own = files.fetch([number])
-            with files.named():
-                found = histories.found(self._duckdb, own, after=after, most=PROFILES_AT_ONCE)
+            in_order = Path(directory) / "in-order.parquet"
+            found: list[histories.Found] = []
+            if own:
+                with files.named():
+                    histories.sort(self._duckdb, own, in_order, after=after)
+                found = histories.found(self._duckdb, [str(in_order)], after=after, most=PROFILES_AT_ONCE)
             whose = self._resolve([one.profile_id for one in found])
             wanted = frozenset(other for found_id, one in whose.items() for other in one.ids - {found_id})
             others = files.rows_of(wanted)
             logger.info("Reading a bucket.", bucket=number, profiles=len(found), others=len(wanted))
-            chunks = self._chunks(found, whose, own, others, files)
+            chunks = self._chunks(found, whose, [str(in_order)], others)
             yield People(len(found) < PROFILES_AT_ONCE, files.unreadable, chunks)
 
     def _resolve(self, ids: Sequence[str]) -> dict[str, _Whose]:
@@ -128,16 +132,14 @@ class ArchivePeople:
         whose: Mapping[str, _Whose],
         own: Sequence[str],
         others: Sequence[str],
-        files: _Files,
     ) -> Iterator[tuple[str, list[Person]]]:
         for ids in histories.in_chunks(found):
             by_person: dict[str, set[str]] = {}
             for one in ids:
                 by_person.setdefault(whose[one].person, set()).add(one)
             elsewhere = {other for one in ids for other in whose[one].ids} - set(ids)
-            with files.named():
-                events = histories.in_range(self._duckdb, own, first=ids[0], last=ids[-1])
-                events |= histories.of(self._duckdb, others, elsewhere)
+            events = histories.in_range(self._duckdb, own, first=ids[0], last=ids[-1])
+            events |= histories.of(self._duckdb, others, elsewhere)
             # Read after the rows: whoever is erased from now on is erased from the archive alone.
             erased = {one.profile_id: one.at for one in sorted(self._erased.read())}
             for profile_id in events.keys() & erased.keys():

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from mailtailor.aws.archive_bucket import UnreadableFile
 from mailtailor.aws.archive_people import ArchivePeople, People
 from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.batches import RetryLater
 from mailtailor.aws.observability import logger
 from mailtailor.aws.recompute_runs import Progress, RecomputeRuns, Run
 from mailtailor.instant import Instant
 from mailtailor.profiles.recompute import Recomputer, Tally
+
+OTHERS: Final = 300
+"""Seconds after which no message of an earlier run is being worked on any more."""
 
 
 class BucketRecomputer:
@@ -58,6 +63,8 @@ class BucketRecomputer:
         ------
         UnreadableFile
             If a file cannot be read and the run does not skip those; it is noted.
+        RetryLater
+            If an earlier run is still at the bucket.
         """
         run = self._runs.read()
         if run is None or run.id != run_id:
@@ -86,7 +93,7 @@ class BucketRecomputer:
             tally.add(progress.tally)
             stored = self._runs.save(replace(progress, after=last, tally=tally), at=self._clock())
             if stored is None:
-                logger.info("Somebody else is at this bucket.", bucket=progress.bucket)
+                self._yield_to_others(run, progress.bucket)
                 return done
             progress = stored
             if out_of_time():
@@ -97,3 +104,9 @@ class BucketRecomputer:
         else:
             self._again(run, progress.bucket)
         return done
+
+    def _yield_to_others(self, run: Run, bucket: int) -> None:
+        """Leave a bucket to whoever else is at it, unless they are of another run that has not ended yet."""
+        if not self._runs.progress(run, bucket).updated_at:
+            raise RetryLater("another run is at this bucket", seconds=OTHERS)
+        logger.info("Somebody else is at this bucket.", bucket=bucket)

@@ -44,10 +44,17 @@ SELECT {_COLUMNS} FROM {_FILES} WHERE profile_id IN (SELECT unnest($profiles))
 {_OF_EACH_PROFILE} {_IN_ORDER}
 """  # noqa: S608 - of our own text
 
+_SORT_SQL: Final = f"""\
+COPY (FROM {_FILES} WHERE profile_id > $after ORDER BY profile_id)
+TO '%s' (FORMAT parquet, ROW_GROUP_SIZE {ROWS_AT_ONCE})
+"""
 _KEEP_SQL: Final = f"""\
 COPY (FROM {_FILES} WHERE profile_id IN (SELECT unnest($profiles)) ORDER BY profile_id)
 TO '%s' (FORMAT parquet, COMPRESSION zstd)
 """
+
+_NOTHING: Final = Event.model_construct(id="", type="", source="", occurred_at=0, received_at=0)
+"""What all events of the archive are copies of; those without properties share its empty ones."""
 
 
 class Found(NamedTuple):
@@ -63,6 +70,15 @@ def found(connection: DuckDBPyConnection, files: Sequence[str], *, after: str, m
         return []
     rows = connection.execute(_IDS_SQL, {"files": list(files), "after": after, "most": most}).fetchall()
     return [Found(*row) for row in rows]
+
+
+def sort(connection: DuckDBPyConnection, files: Sequence[str], target: Path, *, after: str) -> None:
+    """Write the rows of all ids after one into a file, in groups of which a chunk of profiles needs a few only.
+
+    In the archive's own files each chunk would have to read them all.
+    """
+    # COPY takes no parameter for its target; the folder's name is our own.
+    connection.execute(_SORT_SQL % target, {"files": list(files), "after": after})
 
 
 def in_chunks(ids: Iterable[Found]) -> Iterator[list[str]]:
@@ -93,7 +109,6 @@ def of(connection: DuckDBPyConnection, files: Sequence[str], profiles: Collectio
 
 def keep(connection: DuckDBPyConnection, files: Sequence[str], profiles: Collection[str], target: Path) -> None:
     """Write all rows of some profiles into a file, doubles included."""
-    # COPY takes no parameter for its target; the folder's name is our own.
     connection.execute(_KEEP_SQL % target, {"files": list(files), "profiles": sorted(profiles)})
 
 
@@ -115,24 +130,20 @@ def _event(  # noqa: PLR0917 - a row's columns, in their order
     context: str,
     basis: str,
 ) -> Event:
+    told: dict[str, Any] = {
+        "id": id_,
+        "type": type_,
+        "source": source,
+        "profile_id": profile_id,
+        "occurred_at": occurred_at,
+        "received_at": received_at,
+    }
+    for name, text in (("properties", properties), ("attributes", attributes), ("context", context)):
+        if text != "{}":
+            told[name] = json.loads(text)
+    if consent != "{}":
+        told["consent"] = {Purpose(purpose): granted for purpose, granted in json.loads(consent).items()}
+    if basis:
+        told["basis"] = Basis(basis)
     # What is in the archive was checked when it came; checking it again would take as long as all the rest.
-    return Event.model_construct(
-        id=id_,
-        type=type_,
-        source=source,
-        profile_id=profile_id,
-        occurred_at=occurred_at,
-        received_at=received_at,
-        properties=_object(properties),
-        attributes=_object(attributes),
-        consent={Purpose(purpose): granted for purpose, granted in _object(consent).items()},
-        context=_object(context),
-        basis=Basis(basis) if basis else None,
-    )
-
-
-def _object(text: str) -> dict[str, Any]:
-    if text == "{}":
-        return {}
-    parsed: dict[str, Any] = json.loads(text)
-    return parsed
+    return _NOTHING.model_copy(update=told)
