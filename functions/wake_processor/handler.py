@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mailtailor.aws import clients, definitions
-from mailtailor.aws.batches import PoisonMessage, Record, process_each
+from mailtailor.aws.batches import PoisonMessage, Record, process_each, receive_count
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
-from mailtailor.aws.observability import count, logger, metrics
+from mailtailor.aws.observability import count, logger, metrics, seconds
 from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
@@ -21,8 +21,9 @@ from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
 
 
@@ -60,7 +61,13 @@ def connect() -> Dependencies:
 dependencies = prepared(connect)
 
 
-def process(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
+RESERVE: Final = 15_000
+"""Milliseconds in which what has been begun is finished, before Lambda ends the function."""
+
+
+def process(
+    records: Sequence[Record], given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Evaluate the profiles of a batch of messages; only messages that failed come again."""
 
     def wake(body: str, _record: Record) -> None:
@@ -68,18 +75,25 @@ def process(records: Sequence[Record], given: Dependencies) -> dict[str, Any]:
             profile_ids = unpack(body)
         except ValueError as error:
             raise PoisonMessage(type(error).__name__) from error
-        outcome = given.processor.wake_ups(profile_ids)
+        outcome = given.processor.wake_ups(profile_ids, out_of_time=out_of_time)
         count("Flips", outcome.flips)
         count("WriteConflicts", outcome.conflicts)
+        if outcome.lateness is not None:
+            seconds("WakeUpLateness", outcome.lateness / SECOND)
         if outcome.failed:
             # The message comes again; profiles that were done find nothing due.
             raise next(iter(outcome.failed.values()))
 
-    return process_each(records, wake, client=given.sqs)
+    # Those that came before go first, lest a message be the one that time runs out on again and again.
+    return process_each(sorted(records, key=receive_count, reverse=True), wake, client=given.sqs)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Evaluate the profiles of a batch of messages."""
-    return process(event["Records"], dependencies())
+
+    def out_of_time() -> bool:
+        return context.get_remaining_time_in_millis() < RESERVE
+
+    return process(event["Records"], dependencies(), out_of_time=out_of_time)

@@ -260,6 +260,16 @@ def test_a_message_of_wake_ups_that_is_none_is_poison(cloud: Cloud) -> None:
     assert len(answer["batchItemFailures"]) == 1
 
 
+def test_wake_ups_begun_with_too_little_time_come_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    event_processor.handler(cloud.deliver(body(consented())), CONTEXT)
+    monkeypatch.setattr(type(CONTEXT), "get_remaining_time_in_millis", lambda _self: 9_000, raising=False)
+    # when
+    answer = wake_processor.handler(cloud.deliver(json.dumps({"v": 1, "profiles": [ANNA]}), queue="wake"), CONTEXT)
+    # then
+    assert len(answer["batchItemFailures"]) == 1
+
+
 def test_the_clock_finds_who_was_armed_while_it_was_down(cloud: Cloud) -> None:
     # given a sweep, and then somebody due in an hour's time
     segment_clock.handler({}, CONTEXT)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailtailor.aws.profile_item import encode, size
 from mailtailor.consent.policy import Purpose
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
-from mailtailor.profiles.processing import TooManyConflicts
+from mailtailor.profiles.processing import OutOfTime, TooManyConflicts
 from mailtailor.profiles.projection import MAX_IDENTITIES
 from mailtailor.profiles.store import Conflict
 from tests.unit.profiles.memory_store import MemoryStore
@@ -209,6 +209,38 @@ def test_reads_are_exact_though_no_wake_up_ever_comes() -> None:
     # when, then
     assert world.members(at=NOW + 2 * DAY - 1) == {"browse_abandoners"}
     assert world.members(at=NOW + 2 * DAY) == {"lapsed"}
+
+
+def test_wake_ups_there_is_no_time_for_fail_and_those_done_do_not() -> None:
+    # given three profiles that are due, and time for two
+    world = World()
+    everybody = [f"{n:022d}" for n in range(3)]
+    for one in everybody:
+        world.process(consented(profile_id=one), event("order_completed", profile_id=one))
+    world.now += 7 * DAY
+    asked = iter([False, False, False, True])
+    # when
+    outcome = world.waker.wake_ups(everybody, out_of_time=lambda: next(asked))
+    # then
+    assert [type(error) for error in outcome.failed.values()] == [OutOfTime]
+    assert (set(outcome.failed), outcome.flips) == ({everybody[2]}, 2)
+    # when there is none at all
+    world.store.before = lambda _operation: pytest.fail("the table was asked")
+    # then nothing is begun
+    assert set(world.waker.wake_ups(everybody, out_of_time=lambda: True).failed) == set(everybody)
+
+
+def test_it_is_told_how_late_the_latest_was_and_nothing_of_who_was_not_due() -> None:
+    # given Anna, who was due 700 ms ago, and somebody who is not
+    world = World()
+    world.process(consented(), event("order_completed"))
+    world.now += SECOND
+    world.process(consented(profile_id=OTHER), event("order_completed", at=world.now, profile_id=OTHER))
+    world.now = NOW + 7 * DAY + 700
+    # when, then
+    assert world.waker.wake_ups([OTHER]).lateness is None
+    assert world.waker.wake_ups([OTHER, ANNA]).lateness == 700
+    assert world.waker.wake_ups([OTHER, ANNA]).lateness is None
 
 
 def test_a_wake_up_due_within_minutes_is_sent_by_the_writer() -> None:

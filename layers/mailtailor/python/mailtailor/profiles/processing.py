@@ -75,6 +75,8 @@ class Outcome:
     flips: int = 0
     conflicts: int = 0
     identity_conflicts: int = 0
+    lateness: int | None = None
+    """Milliseconds that the profile which waited longest was evaluated after it was due; None if none was due."""
 
 
 @dataclass(slots=True)
@@ -324,12 +326,20 @@ class WakeUpProcessor:
         self._clock = clock
         self._pause = pause
 
-    def wake_ups(self, ids: Iterable[str]) -> Outcome:
-        """Evaluate the profiles that are due; too early or repeated wake-ups change nothing."""
+    def wake_ups(self, ids: Iterable[str], *, out_of_time: Callable[[], bool] = _never) -> Outcome:
+        """Evaluate the profiles that are due; too early or repeated wake-ups change nothing.
+
+        Failures are told by profile id; what is left when time runs out is one of them.
+        """
         outcome = Outcome()
         wanted = list(dict.fromkeys(ids))
+        if out_of_time():
+            outcome.failed = dict.fromkeys(wanted, OutOfTime())
+            return outcome
         for profile_id, loaded in self._store.load(wanted).items():
             try:
+                if out_of_time():
+                    raise OutOfTime
                 self._wake_one(loaded, outcome)
             except Exception as error:  # noqa: BLE001 - one profile's trouble must not fail the others
                 outcome.failed[profile_id] = error
@@ -348,6 +358,7 @@ class WakeUpProcessor:
                 if profile.due_at - now <= SKEW:
                     send_wake_up(self._wake, profile, now)
                 return
+            lateness = now - profile.due_at
             flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time", touched=())
             send_wake_up(self._wake, profile, now)
             try:
@@ -358,6 +369,7 @@ class WakeUpProcessor:
                 loaded = self._store.load([profile.id])[profile.id]
                 continue
             outcome.flips += len(flips)
+            outcome.lateness = max(lateness, outcome.lateness or 0)
             return
         raise TooManyConflicts(loaded.profile.id)
 
