@@ -28,7 +28,9 @@ def instrument(
     output: Annotated[Path | None, typer.Option(help="Where to write it; standard output if not given.")] = None,
     text: Annotated[Path | None, typer.Option(help="The mail's plain-text part, UTF-8.")] = None,
     text_output: Annotated[Path | None, typer.Option(help="Where to write the plain-text part.")] = None,
-    esp: Annotated[str, typer.Option(help="Your ESP: sfmc, braze, hubspot, klaviyo, mailchimp or generic.")] = "",
+    esp: Annotated[
+        str, typer.Option(help="Your ESP: sfmc, braze, hubspot, klaviyo, iterable, mailchimp or generic.")
+    ] = "",
     recipient_tag: Annotated[
         str, typer.Option(help="The merge tag that your ESP replaces with the recipient token, if not the ESP's usual.")
     ] = "",

@@ -88,7 +88,7 @@ def export(
     ] = "",
     esp: Annotated[
         str,
-        typer.Option(help="Whose names the columns get: sfmc, braze, hubspot, klaviyo, mailchimp or generic."),
+        typer.Option(help="Whose column names: sfmc, braze, hubspot, klaviyo, iterable, mailchimp or generic."),
     ] = "generic",
     on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:

@@ -146,5 +146,5 @@ def test_no_token_begins_as_a_formula_does(purpose: Purpose) -> None:
 
 
 def test_an_unknown_esp_is_refused_with_the_names_of_those_known() -> None:
-    with pytest.raises(BadInput, match="sfmc, braze, hubspot, klaviyo, mailchimp, generic"):
+    with pytest.raises(BadInput, match="sfmc, braze, hubspot, klaviyo, iterable, mailchimp, generic"):
         esp_form("pigeon")

@@ -120,6 +120,16 @@ _FORMS: Final = (
         "options.",
     ),
     EspForm(
+        name="iterable",
+        title="Iterable",
+        attributes=ATTRIBUTES,
+        before="{{",
+        after="}}",
+        instance_tag="",
+        holder="the user profile's field (type string)",
+        links="It wraps links: switch its click tracking off, or every click takes two redirects.",
+    ),
+    EspForm(
         name="mailchimp",
         title="Mailchimp",
         attributes={Purpose.TRACK: "MT_TRACK", Purpose.CONTENT: "MT_CONTENT", Purpose.MANAGE: "MT_MANAGE"},
