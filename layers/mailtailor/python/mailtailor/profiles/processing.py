@@ -19,7 +19,7 @@ from mailtailor.profiles import projection, stitching
 from mailtailor.profiles.profile import NEAR, Flip, Profile
 from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.engine import Engines
 
 MAX_ATTEMPTS: Final = 12
 PROFILES_AT_ONCE: Final = 100
@@ -105,7 +105,7 @@ class Processor:
     Parameters
     ----------
     store, engine
-        The profiles and the segments.
+        The profiles, and what evaluates each.
     archive, wake, rebuild
         Where accepted events, near wake-ups and incomplete profiles go.
     clock
@@ -118,7 +118,7 @@ class Processor:
         self,
         *,
         store: ProfileStore,
-        engine: Engine,
+        engine: Engines,
         archive: Archive,
         wake: Wake,
         rebuild: Rebuild,
@@ -214,9 +214,10 @@ class Processor:
         if loaded.error is not None:
             raise loaded.error
         profile, now = loaded.profile, self._clock()
-        armed_before = profile.due_at
+        armed_before, evaluated_by = profile.due_at, profile.definitions
         merged, linked = self._link(profile, work.events, now, outcome)
-        applied = projection.apply(profile, work.events, engine=self._engine, now=now)
+        engine = self._engine.of(evaluated_by, *(one.evaluated_by for one in merged))
+        applied = projection.apply(profile, work.events, engine=engine, now=now)
         outcome.accepted += len(applied.accepted) - applied.corrected
         outcome.corrected += applied.corrected
         outcome.refused += applied.refused
@@ -252,7 +253,7 @@ class Processor:
                 projection.know(profile, {identity})
             elif there.profile.merged_into is None and (identity in identities or stitching.may_merge(there.profile)):
                 profile.stitches = {**there.profile.stitches, **profile.stitches}
-                merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine))
+                merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine.of()))
             else:
                 outcome.identity_conflicts += 1
         return tuple(merged), not claimed
@@ -302,7 +303,7 @@ class WakeUpProcessor:
     Parameters
     ----------
     store, engine
-        The profiles and the segments.
+        The profiles, and what evaluates each.
     wake
         Where near wake-ups go.
     clock
@@ -315,7 +316,7 @@ class WakeUpProcessor:
         self,
         *,
         store: ProfileStore,
-        engine: Engine,
+        engine: Engines,
         wake: Wake,
         clock: Callable[[], Instant],
         pause: Pause = _at_once,

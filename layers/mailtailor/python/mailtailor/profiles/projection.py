@@ -167,6 +167,8 @@ class Merged:
     """What takes the loser's place: old tokens and identities resolve through it."""
     exits: tuple[Flip, ...]
     """The loser's memberships, which end."""
+    evaluated_by: str
+    """The fingerprint of the definitions that gave them."""
 
 
 def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> Merged:
@@ -190,7 +192,7 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
         if stored.member
     )
     pointer = Profile(id=loser.id, version=loser.version, epoch=loser.epoch, merged_into=winner.id, as_of=now)
-    return Merged(pointer, exits)
+    return Merged(pointer, exits, loser.definitions)
 
 
 def know(profile: Profile, identities: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from mailtailor.profiles.processing import (
 )
 from mailtailor.profiles.profile import Flip, Profile
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
-from mailtailor.segments.engine import HITS, PROVISIONAL, RETENTION, Engine
+from mailtailor.segments.engine import HITS, PROVISIONAL, RETENTION, Engine, Engines
 from mailtailor.segments.streams import Provisional, Streams
 
 UNNAMED: Final = "corrected"
@@ -53,7 +53,7 @@ class Rebuilder:
     Parameters
     ----------
     store, engine
-        The profiles and the segments.
+        The profiles, and what evaluates each.
     history
         The archive.
     archive, wake
@@ -68,7 +68,7 @@ class Rebuilder:
         self,
         *,
         store: ProfileStore,
-        engine: Engine,
+        engine: Engines,
         history: History,
         archive: Archive,
         wake: Wake,
@@ -94,6 +94,7 @@ class Rebuilder:
         events: list[Event] = []
         known: frozenset[str] = frozenset()
         archived: set[str] = set()
+        whole = ""
         for attempt in range(MAX_ATTEMPTS):
             loaded = load_whole(self._store, profile_id)
             profile, now = loaded.profile, self._clock()
@@ -102,9 +103,14 @@ class Rebuilder:
             ids = profile.identities | {profile.id}
             if not ids <= known:
                 # Another merge while we wrote brings a history of its own.
+                whole = self._engine.of_whole().fingerprint
                 events, known = self._history(ids, now - RETENTION - DAY), ids
             armed_before = profile.due_at
-            flips, found = apply(profile, events, engine=self._engine, now=now)
+            engine = self._engine.of_whole()
+            if engine.fingerprint != whole:
+                # Definitions changed while the archive was read, and may need more than it had by then.
+                engine = self._engine.of(profile.definitions)
+            flips, found = apply(profile, events, engine=engine, now=now)
             # Before the write, as events are: after a crash between the two they are found and sent once more.
             self._archive([correction for correction in found if correction.id not in archived])
             archived.update(correction.id for correction in found)

@@ -27,7 +27,7 @@ from mailtailor.profiles.processing import (
 )
 from mailtailor.profiles.profile import Flip, Profile
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.engine import Engine, Engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Recomputer:
     Parameters
     ----------
     store, engine
-        The profiles and the segments.
+        The profiles, and what evaluates each.
     archive, wake, rebuild
         Where corrections, near wake-ups and profiles go that the rebuilder has to do.
     clock
@@ -127,7 +127,7 @@ class Recomputer:
         self,
         *,
         store: ProfileStore,
-        engine: Engine,
+        engine: Engines,
         archive: Archive,
         wake: Wake,
         rebuild: Rebuild,
@@ -144,10 +144,15 @@ class Recomputer:
         self._pause = pause
         self._failed = failed
 
-    def recompute(self, people: Sequence[Person], *, dry_run: bool = False) -> Tally:
+    def recompute(self, people: Sequence[Person], *, dry_run: bool = False, by: Engine | None = None) -> Tally:
         """Recompute some profiles, and return what that did; a dry run evaluates and writes nothing.
 
         One that cannot be read, or is written by others all the time, is told and does not stop the others.
+
+        Parameters
+        ----------
+        by
+            Evaluates everybody, in place of what evaluates each.
         """
         tally = Tally()
         for start in range(0, len(people), PROFILES_AT_ONCE):
@@ -155,13 +160,13 @@ class Recomputer:
             loaded = self._store.load(person.id for person in some)
             for person in some:
                 try:
-                    tally.add(self._one(loaded[person.id], person, dry_run=dry_run))
+                    tally.add(self._one(loaded[person.id], person, dry_run=dry_run, by=by or self._engine))
                 except (TooManyConflicts, EndlessPointers, _Unreadable) as error:
                     self._failed(person.id, error)
                     tally.add(Tally(failed=1))
         return tally
 
-    def _one(self, loaded: Loaded, person: Person, *, dry_run: bool) -> Tally:
+    def _one(self, loaded: Loaded, person: Person, *, dry_run: bool, by: Engines) -> Tally:
         archived: set[str] = set()
         for attempt in range(MAX_ATTEMPTS):
             if loaded.error is not None:
@@ -175,7 +180,8 @@ class Recomputer:
                     self._leave(person.id)
                 return Tally(left=1)
             armed_before = profile.due_at
-            flips, found = rebuild.apply(profile, person.events, engine=self._engine, now=now)
+            engine = by.of(profile.definitions)
+            flips, found = rebuild.apply(profile, person.events, engine=engine, now=now)
             if dry_run:
                 return _tally(person, profile, flips, changed=bool(flips)) if person.counted else Tally()
             # Before the write, as in a rebuild.

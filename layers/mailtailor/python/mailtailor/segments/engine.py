@@ -116,6 +116,23 @@ class Subject(Protocol):
         """The fingerprint of the definitions that gave them."""
 
 
+class Engines(Protocol):
+    """Tells by which engine somebody is evaluated: always the same, or one of two while definitions change."""
+
+    def of(self, *evaluated_by: str) -> Engine:
+        """Return the engine of a profile.
+
+        Parameters
+        ----------
+        evaluated_by
+            The fingerprint of the definitions that gave the stored verdicts, empty if none did; of profiles that
+            become one, each one's.
+        """
+
+    def of_whole(self) -> Engine:
+        """Return the engine of a profile that is united with all its archived events, read from now on."""
+
+
 class Engine:
     """Evaluates all segments.
 
@@ -125,19 +142,28 @@ class Engine:
         The segments, each name once.
     bursts
         What of opens and clicks is a machine's, and how long they are provisional.
+    also
+        Segments that are not evaluated, but of which all that they need is remembered too: those that shall replace
+        these, or that these replace.
+    mark
+        Tells these definitions from the same ones at another time.
     """
 
-    def __init__(self, definitions: Iterable[SegmentDefinition], *, bursts: BurstSettings = DEFAULT_BURSTS) -> None:
+    def __init__(
+        self,
+        definitions: Iterable[SegmentDefinition],
+        *,
+        bursts: BurstSettings = DEFAULT_BURSTS,
+        also: Iterable[SegmentDefinition] = (),
+        mark: str = "",
+    ) -> None:
         self._bursts = bursts
         known = {definition.name: definition for definition in definitions}
         self._definitions = known
         features: Features = {}
-        rules: dict[str, Rule] = {}
-        needs: dict[str, Needs] = {}
-        digest = blake2b(digest_size=6)
-        for name in _in_order(known):
-            needs[name] = Needs(features)
-            rules[name] = compile_condition(known[name].rule, needs[name], rules)
+        needs, rules = _compiled(known, features)
+        _compiled({definition.name: definition for definition in also}, features)
+        digest = blake2b(mark.encode(), digest_size=6)
         for definition in known.values():
             # What a segment means to people changes no membership.
             digest.update(definition.model_dump_json(exclude={"description"}, exclude_unset=True).encode())
@@ -150,6 +176,14 @@ class Engine:
         self._not_of_hits = {one.id for one in self._events.values() if HITS.isdisjoint(one.events)}
         self._with_machines = {one.id for one in self._events.values() if one.include_machine}
         self._with_machines |= {one.id for one in self._messages.values() if one.include_machine}
+
+    def of(self, *_evaluated_by: str) -> Engine:
+        """Return this engine: without others, it is the one for everybody."""
+        return self
+
+    def of_whole(self) -> Engine:
+        """Return this engine, as `of` does."""
+        return self
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -527,6 +561,16 @@ def _add_for_a_moment(stream: Stream, entry: tuple[Instant, int, int], feature: 
             stream.add(at, event, value, several=feature.measure == "value")
         case First():
             stream.add(at, event)
+
+
+def _compiled(known: Mapping[str, SegmentDefinition], features: Features) -> tuple[dict[str, Needs], dict[str, Rule]]:
+    """Return what each segment looks at, and its rule; what has to be remembered for it is added to `features`."""
+    needs: dict[str, Needs] = {}
+    rules: dict[str, Rule] = {}
+    for name in _in_order(known):
+        needs[name] = Needs(features)
+        rules[name] = compile_condition(known[name].rule, needs[name], rules)
+    return needs, rules
 
 
 def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:

@@ -6,7 +6,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mailtailor.segments.features import CLICKED, DELIVERED, OPENED, EventFeature, Features, MessageFeature, Needs
+from mailtailor.segments.features import (
+    CLICKED,
+    DELIVERED,
+    OPENED,
+    EventFeature,
+    Feature,
+    Features,
+    MessageFeature,
+    Needs,
+)
 from mailtailor.segments.filters import Matches, accepted, comparable, matcher, values_at
 
 Candidate = tuple[EventFeature, Matches | None]
@@ -27,7 +36,7 @@ class Index:
     Parameters
     ----------
     features
-        All features.
+        All that is remembered, also for segments that are not among these.
     needs
         What each segment looks at.
     """
@@ -45,13 +54,17 @@ class Index:
         for feature in features.values():
             if isinstance(feature, MessageFeature):
                 for event in (DELIVERED, feature.hit):
-                    self._messages[event] = self._messages.get(event, frozenset()) | self._segments[feature.id]
+                    self._messages[event] = self._messages.get(event, frozenset()) | self._of(feature)
             else:
                 self._add(feature)
         hits = [one for one in features.values() if isinstance(one, EventFeature) and one.events & {OPENED, CLICKED}]
         self.by_hits: Final = frozenset[str]().union(
-            *(self._segments[one.id] for one in hits), *(self._messages.get(kind, ()) for kind in (OPENED, CLICKED))
+            *map(self._of, hits), *(self._messages.get(kind, ()) for kind in (OPENED, CLICKED))
         )
+
+    def _of(self, feature: Feature) -> frozenset[str]:
+        """Return the segments that look at a feature: none, if it is remembered for others than these."""
+        return self._segments.get(feature.id, frozenset())
 
     def _add(self, feature: EventFeature) -> None:
         selective, rest = None, []
@@ -86,7 +99,7 @@ class Index:
 
     def segments(self, event_type: str, features: Collection[EventFeature]) -> set[str]:
         """Return the segments that look at one of the features, or at messages of which the event tells."""
-        return set(self._messages.get(event_type, ())).union(*[self._segments[one.id] for one in features])
+        return set(self._messages.get(event_type, ())).union(*map(self._of, features))
 
     def by_attributes(self, names: Iterable[str]) -> set[str]:
         """Return the segments that look at one of the attributes."""
