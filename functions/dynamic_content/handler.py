@@ -44,7 +44,8 @@ def answer(request: http.Request) -> dict[str, Any]:
     if request.method == "HEAD":
         return http.response(200, headers=headers)
     form = Format.TEXT if shape is Shape.TEXT else Format.HTML
-    result = answered(Fetch(form, recipient, request.query.get("m", "")), renderers()[block], dependencies)
+    fetch = Fetch(form, recipient, request.query.get("m", ""), request.query)
+    result = answered(fetch, renderers()[block], dependencies)
     observe(block, result)
     body = result.served.body
     if shape is Shape.JSON:

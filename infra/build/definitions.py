@@ -19,10 +19,11 @@ def compile_definitions(source: Path) -> dict[str, str]:
         If a definition is missing or cannot be used; names file and line.
     """
     # Imported here because pydantic and YAML are of no use to whoever builds only the other layers.
-    from mailtailor.content.files import check_audiences, load_blocks, load_countdowns, load_offers  # noqa: PLC0415
+    from mailtailor.content.files import check_references, load_blocks, load_countdowns, load_offers  # noqa: PLC0415
     from mailtailor.definition_files import DefinitionError  # noqa: PLC0415
     from mailtailor.segments import cost  # noqa: PLC0415
-    from mailtailor.segments.files import load_segments  # noqa: PLC0415
+    from mailtailor.segments.engine import Engine  # noqa: PLC0415
+    from mailtailor.segments.files import load_segments, load_vocabulary  # noqa: PLC0415
 
     segments = load_segments(source / "segments")
     try:
@@ -30,7 +31,8 @@ def compile_definitions(source: Path) -> dict[str, str]:
     except ValueError as error:
         raise DefinitionError(source / "segments", 1, f"{error}.") from error
     blocks = load_blocks(source / "blocks")
-    check_audiences(blocks, [segment.name for segment in segments], source / "blocks")
+    vocabulary = load_vocabulary(source / "segments")
+    check_references(blocks, source / "blocks", engine=Engine(segments), vocabulary=vocabulary)
     offers = load_offers(source / "offers.yaml")
     countdowns = load_countdowns(source / "countdowns.yaml", [block.name for block in blocks])
     return {
@@ -38,7 +40,7 @@ def compile_definitions(source: Path) -> dict[str, str]:
         "segments.json": _json(
             [segment.model_dump(mode="json", by_alias=True, exclude_unset=True) for segment in segments]
         ),
-        "blocks.json": _json([block.model_dump(mode="json", by_alias=True) for block in blocks]),
+        "blocks.json": _json([block.model_dump(mode="json", by_alias=True, exclude_unset=True) for block in blocks]),
         "offers.json": _json(offers.model_dump(mode="json", by_alias=True)),
         "countdowns.json": _json(countdowns.model_dump(mode="json", by_alias=True)),
     }

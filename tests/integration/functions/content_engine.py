@@ -123,7 +123,7 @@ def engine(patch: pytest.MonkeyPatch, folder: Path) -> Iterator[Engine]:
         }.items():
             patch.setenv(name, value)
         patch.setattr(dynamic_content, "dependencies", cache(content.connect))
-        patch.setattr(dynamic_content, "renderers", cache(content.load_renderers))
+        patch.setattr(dynamic_content, "renderers", content.load_renderers)
         running = Engine(s3, ProfileTable(client=dynamodb, table="profiles"), SegmentEngine(definitions.segments()))
         running.put_catalog(json.dumps({"shop_url": "https://shop.example", "products": PRODUCTS}).encode())
         yield running
@@ -135,3 +135,5 @@ def _forget() -> None:
     sys.modules.pop(PACKAGE, None)
     for definition in (definitions.segments, definitions.blocks, definitions.offers, definitions.countdowns):
         definition.cache_clear()
+    content.segment_engine.cache_clear()
+    content.load_renderers.cache_clear()

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mailtailor.content.files import check_audiences, load_blocks, load_offers
+from mailtailor.content.files import check_references, load_blocks, load_offers
 from mailtailor.definition_files import DefinitionError
+from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
 
 DEFINITIONS = Path(__file__).parents[3] / "layers" / "definitions"
+ENGINE = Engine(load_segments(DEFINITIONS / "segments"))
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def test_the_shipped_blocks_and_offers_are_in_order() -> None:
     blocks = load_blocks(DEFINITIONS / "blocks")
-    check_audiences(blocks, [one.name for one in load_segments(DEFINITIONS / "segments")], DEFINITIONS / "blocks")
+    check_references(blocks, DEFINITIONS / "blocks", engine=ENGINE)
 
     assert [block.name for block in blocks] == ["hero"]
     assert len(load_offers(DEFINITIONS / "offers.yaml").offers) == 9
@@ -43,9 +45,9 @@ def test_the_shipped_blocks_and_offers_are_in_order() -> None:
             "'ofer.html.j2' is missing",
         ),
         ("block.yaml", ("template: offer.html.j2", "template: ../offer.html"), "block.yaml:15", "a file beside"),
-        ("block.yaml", ("needs_offer", "need_offer"), "block.yaml:14", "Extra inputs"),
+        ("block.yaml", ("needs: {offer", "need: {offer"), "block.yaml:14", "Extra inputs"),
         ("block.yaml", ("fallback: fallback.html", ""), "block.yaml:1", "fallback: Field required"),
-        ("block.yaml", ("minimum_products: 1", "minimum_products: 9"), "block.yaml:9", "less than or equal to 3"),
+        ("block.yaml", ("{products: 1}", "{products: 13}"), "block.yaml:9", "less than or equal to 12"),
         ("block.yaml", ("name: greeting", "name: offer"), "block.yaml:1", "'offer' is already taken"),
         ("block.yaml", ("name: hero", "name: other"), "block.yaml:1", "its directory 'hero'"),
         ("block.yaml", ("name: hero", "name: ["), "block.yaml:", "not valid YAML"),
@@ -88,9 +90,7 @@ def test_an_audience_that_is_no_segment_is_named_with_what_was_meant(blocks: Pat
     edit(blocks / "hero" / "block.yaml", "recent_purchasers", "recent_purchaser")
 
     with pytest.raises(DefinitionError, match=r"block.yaml:13: .*did you mean 'recent_purchasers'"):
-        check_audiences(
-            load_blocks(blocks), ["recent_purchasers", "browse_abandoners", "browse_abandoners_sql"], blocks
-        )
+        check_references(load_blocks(blocks), blocks, engine=ENGINE)
 
 
 def test_a_directory_without_its_block_file_is_a_mistake(blocks: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from mailtailor.aws import clients, definitions
@@ -21,7 +22,7 @@ from mailtailor.content.block import FALLBACK
 from mailtailor.content.links import BlockLinks
 from mailtailor.content.offer import Offer
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.select import RecipientView, Served, Shelf, fallback, serve
+from mailtailor.content.select import RecipientView, Request, Served, Shelf, fallback, serve
 from mailtailor.profiles.profile import Profile
 from mailtailor.segments.engine import Engine
 from mailtailor.tracking.tokens import BadToken, MailingToken, Purpose, read_mailing, read_recipient
@@ -55,11 +56,14 @@ class Fetch:
         What the block shall be made of.
     recipient, message
         The tokens `r` and `m`, not verified, empty if missing.
+    query
+        All parameters, not checked.
     """
 
     form: Format
     recipient: str
     message: str
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ class Personal:
         profile = self._profile(fetch.recipient)
         now = self.clock()
         view = RecipientView(
+            person=self.engine.reader(profile, now),
             attributes={name: attribute.value for name, attribute in profile.attributes.items()},
-            segments=self.engine.memberships(profile, now),
             viewed=self.engine.recent(profile, "viewed"),
             purchased=self.engine.recent(profile, "purchased"),
             now=now,
@@ -125,7 +129,8 @@ class Personal:
             mailing=self._mailing(fetch.message, renderer.block.name),
             now=now,
         )
-        return serve(renderer, fetch.form, view, Shelf(self.catalog.value(), self.offers), links)
+        shelf = Shelf(self.catalog.value(), self.offers, load_renderers().get)
+        return serve(renderer, Request(fetch.form, fetch.query), view, shelf, links)
 
     def _profile(self, token: str) -> Profile:
         if not token:
@@ -151,9 +156,16 @@ class Personal:
             return MailingToken(block)
 
 
+@cache
+def segment_engine() -> Engine:
+    """Return the engine of the segments in the layer, compiled once."""
+    return Engine(definitions.segments())
+
+
+@cache
 def load_renderers() -> dict[str, Renderer]:
     """Return the blocks by name. They come from the layer, so that fallbacks need neither network nor settings."""
-    return {block.name: Renderer(block) for block in definitions.blocks()}
+    return {block.name: Renderer(block, segment_engine().audience) for block in definitions.blocks()}
 
 
 def connect() -> Personal:
@@ -166,7 +178,7 @@ def connect() -> Personal:
         offers=definitions.offers().offers,
         keys=TokenKeys(Secret(client=secrets, secret_id=settings.tokens_secret_id, clock=clock)),
         profiles=ProfileTable(client=dynamodb, table=settings.profiles_table),
-        engine=Engine(definitions.segments()),
+        engine=segment_engine(),
         catalog=CatalogObject(client=s3, bucket=settings.catalog_bucket, clock=clock),
         clock=clock,
         budget=TimeBudget(settings.time_budget_ms),

@@ -1,4 +1,4 @@
-"""The catalog: what a shop sells, as blocks show it."""
+"""The catalog: what a shop sells and where, as blocks show it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from mailtailor.content.stores import Store
 from mailtailor.errors import BadInput
 from mailtailor.tracking.destination import SLOT, BadDestination, check_destination
 
@@ -15,6 +16,8 @@ SYMBOLS: Final = {"GBP": "£", "EUR": "€", "USD": "$"}
 UNRANKED: Final = 1 << 31
 MAX_TEXT: Final = 2_000
 MAX_PRICE: Final = 1_000_000_000
+MAX_STORES: Final = 2_000
+"""More would be a list to search in, not a few to go to."""
 
 
 class Product(NamedTuple):
@@ -40,18 +43,21 @@ class Product(NamedTuple):
 
 
 class Catalog:
-    """Products by id, by popularity and by category.
+    """Products by id, by popularity and by category, and stores.
 
     Parameters
     ----------
     products
         In any order; of two with one id the first counts.
     shop_url
-        The shop's address, which paths of products and offers follow; may be empty.
+        The shop's address, which paths of products, offers and stores follow; may be empty.
+    stores
+        Where there are shops to walk into.
     """
 
-    def __init__(self, products: Iterable[Product] = (), *, shop_url: str = "") -> None:
+    def __init__(self, products: Iterable[Product] = (), *, shop_url: str = "", stores: Iterable[Store] = ()) -> None:
         self.shop_url = shop_url
+        self.stores: tuple[Store, ...] = tuple(stores)
         self._by_id: dict[str, Product] = {}
         for product in products:
             self._by_id.setdefault(product.id, product)
@@ -76,17 +82,17 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCatalog:
-    """A catalog and how many products were left out because they could not be shown."""
+    """A catalog and how many products and stores were left out because they could not be shown."""
 
     catalog: Catalog
     refused: int
 
 
 def parse(document: bytes) -> ParsedCatalog:
-    """Return the catalog in a JSON document `{"shop_url", "products": [{"id", "name", "price", "url", ...}]}`.
+    """Return the catalog in a JSON document `{"shop_url", "products": [{"id", "name", ...}], "stores": [...]}`.
 
-    A product without a name, a price or an http(s) address is left out and counted: one bad row must not cost a
-    shop all recommendations.
+    A product without a name, a price or an http(s) address is left out and counted, as is a store without id and name:
+    one bad row must not cost a shop all recommendations.
 
     Raises
     ------
@@ -96,12 +102,15 @@ def parse(document: bytes) -> ParsedCatalog:
     try:
         content = json.loads(document, parse_float=Decimal)
         rows, shop_url = content["products"], _text(content.get("shop_url")).rstrip("/")
+        places = content.get("stores", [])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadInput("The catalog is no JSON object with a list of products.") from error
-    if not isinstance(rows, list):
+    if not isinstance(rows, list) or not isinstance(places, list):
         raise BadInput("The catalog is no JSON object with a list of products.")
     products = [product for row in rows if (product := _product(row, shop_url)) is not None]
-    return ParsedCatalog(Catalog(products, shop_url=shop_url), refused=len(rows) - len(products))
+    stores = [store for row in places[:MAX_STORES] if (store := _store(row, shop_url)) is not None]
+    refused = len(rows) - len(products) + len(places) - len(stores)
+    return ParsedCatalog(Catalog(products, shop_url=shop_url, stores=stores), refused)
 
 
 def _product(row: Any, shop_url: str) -> Product | None:  # noqa: ANN401 - whatever stands in the file
@@ -119,6 +128,16 @@ def _product(row: Any, shop_url: str) -> Product | None:  # noqa: ANN401 - whate
     )
     complete = product.id and product.name and product.currency and product.price >= 0
     return product if complete and _leads_somewhere(product.url) else None
+
+
+def _store(row: Any, shop_url: str) -> Store | None:  # noqa: ANN401 - whatever stands in the file
+    if not isinstance(row, Mapping):
+        return None
+    texts = {name: _text(row.get(name)) for name in Store._fields if name not in {"latitude", "longitude"}}
+    url = in_shop(texts.pop("url"), shop_url)
+    latitude, longitude = _degrees(row.get("latitude"), 90), _degrees(row.get("longitude"), 180)
+    store = Store(**texts, url=url if _leads_somewhere(url) else "", latitude=latitude, longitude=longitude)
+    return store if store.id and store.name else None
 
 
 def in_shop(url: str, shop_url: str) -> str:
@@ -147,3 +166,8 @@ def _amount(value: object) -> Decimal:
     if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value < MAX_PRICE:
         return Decimal(value)
     return Decimal(-1)
+
+
+def _degrees(value: object, most: int) -> float | None:
+    usable = isinstance(value, int | Decimal) and not isinstance(value, bool) and -most <= value <= most
+    return float(value) if usable and isinstance(value, int | Decimal) else None

@@ -13,6 +13,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from mailtailor.content.block import Name
+from mailtailor.content.inputs import Colour
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant, from_datetime
 
 FRAMES: Final = 60
@@ -29,7 +30,6 @@ def _drawable(text: str) -> str:
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True), AfterValidator(_drawable)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=10, strip_whitespace=True), AfterValidator(_drawable)]
-Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 TEXT_CONTRAST: Final = 4.5
 DIGIT_CONTRAST: Final = 3.0

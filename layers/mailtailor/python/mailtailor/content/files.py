@@ -6,42 +6,32 @@ with sample data; every error names the file and the line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
-
-from mailtailor.content.block import PRODUCTS_SHOWN, Block, Variant
-from mailtailor.content.catalog import Product
+from mailtailor.content.block import CONTEXTS, Block
 from mailtailor.content.countdown import Countdown, CountdownList, end_text
-from mailtailor.content.offer import Offer, OfferList
-from mailtailor.content.render import Format, Renderer, template_name
-from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment, did_you_mean
-from mailtailor.content.select import VARIABLES, variables
+from mailtailor.content.html_text import text_of
+from mailtailor.content.offer import OfferList
+from mailtailor.content.sandbox import did_you_mean
+from mailtailor.content.select import PLACE
+from mailtailor.content.trial import check_templates
 from mailtailor.definition_files import DefinitionError, line_in, load
-from mailtailor.recommend.recent import Recommendation, Why
+from mailtailor.segments.definition import InSegment, SegmentDefinition
+from mailtailor.segments.engine import BadReference, Engine
+from mailtailor.segments.vocabulary import KNOWN, Unknown, ValueType, Vocabulary, check, located, mismatch
 
 BLOCK_FILE: Final = "block.yaml"
-LINK_LENGTH: Final = 300
-"""What tracking adds to a link, amply."""
-
-_PRODUCT: Final = Product(
-    id="85123A",
-    name="White Hanging Heart T-Light Holder",
-    price=Decimal("1012.95"),
-    currency="GBP",
-    url="https://shop.example/products/85123A",
-    category="Home",
-    image_url="https://shop.example/images/85123A.jpg",
-)
-_OFFER: Final = Offer.model_validate(
-    {"name": "spring", "headline": "Free delivery", "text": "This week.", "url": "https://shop.example/offers/spring"}
-)
-_RICH_OFFER: Final = _OFFER.model_copy(update={"code": "SPRING26", "ends": datetime(2026, 3, 1, tzinfo=UTC)})
+NOTHING: Final = "nothing"
+"""What a block names as its fallback that shows nothing when all variants fail."""
+_OF_PRODUCTS: Final[Mapping[str, ValueType]] = {"product_id": "text", "category": "text", "price": "number"}
+_CONTEXT_TYPES: Final[Mapping[str, Mapping[str, ValueType]]] = {
+    "last_viewed": _OF_PRODUCTS,
+    "last_purchased": _OF_PRODUCTS,
+    "place": dict.fromkeys(PLACE, "text"),
+}
 
 
 def load_blocks(directory: Path) -> list[Block]:
@@ -58,7 +48,7 @@ def load_blocks(directory: Path) -> list[Block]:
     for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
         if not (folder / BLOCK_FILE).exists():
             raise DefinitionError(folder / BLOCK_FILE, 1, "the file is missing.")
-    return [_load_block(file) for file in files]
+    return [load_block(file) for file in files]
 
 
 def load_offers(path: Path) -> OfferList:
@@ -80,27 +70,6 @@ def load_countdowns(path: Path, blocks: Iterable[str] = ()) -> CountdownList:
     return CountdownList(countdowns=tuple(_written_out(path, index, one) for index, one in enumerate(listed)))
 
 
-def check_audiences(blocks: Iterable[Block], segments: Iterable[str], directory: Path) -> None:
-    """Refuse an audience that names no segment.
-
-    Raises
-    ------
-    DefinitionError
-        Names the file and line of the first unknown segment.
-    """
-    known = set(segments)
-    for block in blocks:
-        for index, variant in enumerate(block.variants):
-            for place, segment in enumerate(variant.audience):
-                if segment not in known:
-                    path = directory / block.name / BLOCK_FILE
-                    raise DefinitionError(
-                        path,
-                        line_in(path, ("variants", index, "audience", place)),
-                        _sentence(f"there is no segment {segment!r}{did_you_mean(segment, known)}"),
-                    )
-
-
 def _written_out(path: Path, index: int, countdown: Countdown) -> Countdown:
     try:
         zone = ZoneInfo(countdown.time_zone)
@@ -111,14 +80,113 @@ def _written_out(path: Path, index: int, countdown: Countdown) -> Countdown:
     return countdown.model_copy(update={"until": countdown.until or end_text(countdown, zone)})
 
 
-def _load_block(path: Path) -> Block:
+def load_block(path: Path) -> Block:
+    """Return the block of a `block.yaml`, its templates compiled and tried; raise `DefinitionError` as `load_blocks`.
+
+    What it refers to outside, segments and other blocks, is not looked for: see `check_references`.
+    """
     named = load(path, Block)
     if named.name != path.parent.name:
         message = f"the block is named {named.name!r}, its directory {path.parent.name!r}; make them equal."
         raise DefinitionError(path, line_in(path, ("name",)), message)
+    _check_contexts(path, named)
     block = _inlined(path, named)
-    _check_templates(path.parent, named, block)
+    check_templates(path.parent, named, block)
     return block
+
+
+def check_references(
+    blocks: Iterable[Block],
+    directory: Path,
+    *,
+    engine: Engine,
+    vocabulary: Vocabulary = KNOWN,
+    others: Mapping[str, Block] | None = None,
+) -> None:
+    """Refuse audiences that ask for what nobody knows, and insertions of blocks that there are not.
+
+    Parameters
+    ----------
+    blocks
+        What was read from `directory`.
+    directory
+        Where each block has its own directory.
+    engine
+        The segments.
+    vocabulary
+        What their language may name.
+    others
+        Blocks that exist besides, by name.
+
+    Raises
+    ------
+    DefinitionError
+        Names file and line of the first fault, and what was probably meant.
+    """
+    read = {block.name: block for block in blocks}
+    known = {**(others or {}), **read}
+    for block in read.values():
+        path = directory / block.name / BLOCK_FILE
+        _check_audiences(path, block, engine, vocabulary)
+        for name, nested in block.blocks.items():
+            line = line_in(path, ("blocks", name, "block"))
+            if nested.block not in known:
+                message = f"there is no block {nested.block!r}{did_you_mean(nested.block, known)}"
+                raise DefinitionError(path, line, _sentence(message))
+            if known[nested.block].blocks:
+                message = f"the block {nested.block!r} inserts blocks itself; they nest one level."
+                raise DefinitionError(path, line, message)
+            _check_setting(path, line, known[nested.block], nested.set)
+
+
+def _check_setting(path: Path, line: int, nested: Block, setting: Mapping[str, object]) -> None:
+    for name, value in setting.items():
+        if name not in nested.inputs:
+            message = f"{nested.name} has no input {name!r}{did_you_mean(name, nested.inputs)}"
+            raise DefinitionError(path, line, _sentence(message))
+        try:
+            nested.inputs[name].check(value)
+        except ValueError as error:
+            raise DefinitionError(path, line, f"{name}: {error}.") from error
+
+
+def _check_audiences(path: Path, block: Block, engine: Engine, vocabulary: Vocabulary) -> None:
+    for index, variant in enumerate(block.variants):
+        if variant.audience is None:
+            continue
+        place: tuple[str | int, ...] = ("variants", index, "audience")
+        for location, condition in located(variant.audience, place):
+            if isinstance(condition, InSegment) and condition.segment not in engine.segments:
+                # The list of names that stands for "in any of them" has no such keys; the nearest line is found.
+                hint = did_you_mean(condition.segment, engine.segments)
+                message = f"there is no segment {condition.segment!r}{hint}"
+                raise DefinitionError(path, line_in(path, (*location, "segment")), _sentence(message))
+        try:
+            check(SegmentDefinition(name="audience", description="An audience.", rule=variant.audience), vocabulary)
+            engine.audience(variant.audience)
+        except Unknown as error:
+            raise DefinitionError(
+                path, line_in(path, (*place, *error.location[1:])), error.reason, error.hint
+            ) from error
+        except BadReference as error:
+            hint = "Write the condition as a segment, and name that as the audience."
+            raise DefinitionError(path, line_in(path, place), f"{error}.", hint) from error
+
+
+def _check_contexts(path: Path, block: Block) -> None:
+    """Refuse a `when` that looks at what no fetch has."""
+    request: dict[str, ValueType] = {
+        name: "number" if parameter.type == "number" else "text" for name, parameter in block.request.items()
+    }
+    types = {**_CONTEXT_TYPES, "request": request}
+    paths = {f"{context}.{name}": kind for context in CONTEXTS for name, kind in types[context].items()}
+    for index, variant in enumerate(block.variants):
+        for name, wanted in variant.when.items():
+            line = line_in(path, ("variants", index, "when", name))
+            if name not in paths:
+                raise DefinitionError(path, line, _sentence(f"when knows no {name!r}{did_you_mean(name, paths)}"))
+            if fault := mismatch(wanted, paths[name]):
+                raise DefinitionError(path, line, f"{name}: {fault}.")
 
 
 def _inlined(path: Path, named: Block) -> Block:
@@ -138,96 +206,22 @@ def _inlined(path: Path, named: Block) -> Block:
             raise DefinitionError(path.parent / file, 1, "the file is empty.")
         return content
 
-    variants = [
-        variant.model_dump()
-        | {"template": text(variant.template, "variants", index, "template")}
-        | ({"text": text(variant.text, "variants", index, "text")} if variant.text else {})
-        for index, variant in enumerate(named.variants)
-    ]
+    data = named.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for index, variant in enumerate(named.variants):
+        data["variants"][index]["template"] = text(variant.template, "variants", index, "template")
+        if variant.text is not None:
+            data["variants"][index]["text"] = text(variant.text, "variants", index, "text")
+    if named.parts:
+        data["parts"] = {name: text(file, "parts", name) for name, file in named.parts.items()}
+    data["fallback"] = "" if named.fallback == NOTHING else text(named.fallback, "fallback")
+    data["fallback_text"] = (
+        text(named.fallback_text, "fallback_text") if named.fallback_text else text_of(data["fallback"])
+    )
     try:
-        return Block.model_validate(
-            named.model_dump()
-            | {"variants": variants}
-            | {"parts": {name: text(file, "parts", name) for name, file in named.parts.items()}}
-            | {"fallback": text(named.fallback, "fallback")}
-            | {"fallback_text": text(named.fallback_text, "fallback_text")}
-        )
+        return Block.model_validate(data)
     except ValueError as error:
-        raise DefinitionError(path, 1, "a template is longer than 32,000 characters.") from error
-
-
-def _check_templates(folder: Path, named: Block, block: Block) -> None:
-    environment = TemplateEnvironment(block.parts, html=True)
-    for name, source in block.parts.items():
-        _check_names(environment, folder / named.parts[name], source, known=())
-    renderer = Renderer(block)
-    for names, variant in zip(named.variants, block.variants, strict=True):
-        for form, file, source in _templates(names, variant):
-            _check_names(environment, folder / file, source, known=VARIABLES)
-            _try(renderer, variant, form, {template_name(variant, form): folder / file, **_part_files(folder, named)})
-
-
-def _templates(names: Variant, variant: Variant) -> Iterator[tuple[Format, str, str]]:
-    yield Format.HTML, names.template, variant.template
-    if names.text is not None and variant.text is not None:
-        yield Format.TEXT, names.text, variant.text
-
-
-def _part_files(folder: Path, named: Block) -> dict[str, Path]:
-    return {name: folder / file for name, file in named.parts.items()}
-
-
-def _check_names(environment: TemplateEnvironment, path: Path, source: str, *, known: Iterable[str]) -> None:
-    """Refuse templates that do not compile, and variables and parts that do not exist."""
-    try:
-        environment.compile(source)
-        tree = environment.parse(source)
-        unknown = meta.find_undeclared_variables(tree) - {*known, *FUNCTIONS}
-    except TemplateSyntaxError as error:
-        raise DefinitionError(path, error.lineno, _sentence(error.message or "not a valid template")) from error
-    except (RecursionError, SyntaxError, MemoryError) as error:
-        raise DefinitionError(path, 1, "the template is nested too deeply.") from error
-    for node in tree.find_all(nodes.Name):
-        if node.name in unknown:
-            hint = did_you_mean(node.name, [*known, *FUNCTIONS])
-            raise DefinitionError(path, node.lineno, _sentence(f"there is no variable {node.name!r}{hint}"))
-
-
-def _samples(variant: Variant) -> Iterator[dict[str, Any]]:
-    """Yield the most and the least that the variant may have to be filled with."""
-    for why in Why:
-        full = [Recommendation(_PRODUCT, why)] * PRODUCTS_SHOWN
-        yield variables({}, full, [Recommendation(_PRODUCT, Why.BESTSELLER)] * PRODUCTS_SHOWN, _RICH_OFFER)
-    least = [Recommendation(_PRODUCT, Why.VIEWED)] * variant.minimum_products
-    yield variables({}, least, [], _OFFER if variant.needs_offer else None)
-
-
-def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Path]) -> None:
-    """Render with sample data, for the names inside `offer` and `products`, and for sizes."""
-    path = files[template_name(variant, form)]
-    try:
-        for data in _samples(variant):
-            renderer.render(variant, form, data, lambda url, **_: url + "x" * LINK_LENGTH)
-    except UndefinedError as error:
-        hint = "Not everybody has everything: test `is defined`, or write `| default('...')`, or state what it needs."
-        place, line = _place(error, files, path)
-        raise DefinitionError(place, line, _sentence(error.message or "a value is missing"), hint) from error
-    except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
-        place, line = _place(error, files, path)
-        raise DefinitionError(place, line, _sentence(str(error) or type(error).__name__)) from error
+        raise DefinitionError(path, 1, "a template is longer than 64,000 characters.") from error
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
-
-
-def _place(error: BaseException, files: dict[str, Path], default: Path) -> tuple[Path, int]:
-    """Return the file and line of a template in which `error` arose, from the traceback that Jinja rewrote."""
-    place, line = default, 1
-    trace = error.__traceback__
-    while trace is not None:
-        name = trace.tb_frame.f_code.co_filename
-        if name in files:
-            place, line = files[name], trace.tb_lineno
-        trace = trace.tb_next
-    return place, line

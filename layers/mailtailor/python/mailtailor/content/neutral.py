@@ -18,12 +18,18 @@ from markupsafe import Markup, escape
 # tag, it shows the recipient's own fields and nothing else.
 _SPECIAL: Final = re.compile(r"[{}\[\]|]|%(?![0-9A-Fa-f]{2})|(?<=%)%|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|%"}
+_WRITTEN: Final = re.compile("&#(" + "|".join(str(ord(char)) for char in _ENTITIES) + ");")
 _LOOKALIKES: Final = dict(zip("{}[]|%", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff05", strict=True))
 
 
 def in_html(text: str) -> Markup:
     """Return `text` escaped for HTML text and quoted attributes, with ESP syntax as entities; control characters go."""
     return Markup(_SPECIAL.sub(lambda match: _ENTITIES.get(match[0], ""), str(escape(text))))  # noqa: S704 - escaped
+
+
+def decoded(html: str) -> str:
+    """Return HTML with what `in_html` wrote as entities in the form of `in_text`: decoding would bring it back."""
+    return _WRITTEN.sub(lambda match: _LOOKALIKES[chr(int(match[1]))], html)
 
 
 def in_text(text: str) -> str:

@@ -7,12 +7,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
+from mailtailor.content.audience import Audience, RuleOf, nobody
 from mailtailor.content.block import Block, Variant
-from mailtailor.content.sandbox import Exhausted, Run, TemplateEnvironment, TrackLink, running
+from mailtailor.content.html_text import text_of
+from mailtailor.content.sandbox import Exhausted, InsertBlock, Run, TemplateEnvironment, TrackLink, running
 
-MAX_BYTES: Final = 25_000
-"""A quarter of what Gmail shows of a mail before it clips it (102 KB)."""
-MAX_TEXT: Final = 1_000
+MAX_TEXT: Final = 2_000
+"""Characters; an address that was cut would lead elsewhere, so no less than the catalog takes."""
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 5
 
@@ -25,23 +26,30 @@ class Format(StrEnum):
 
 
 class Renderer:
-    """Renders one block; keep it, for it compiles each template once.
+    """Renders one block; keep it, for it compiles each template and audience once.
 
     Parameters
     ----------
     block
         The block.
-    max_bytes
-        The largest answer, in bytes of UTF-8.
+    audience
+        Compiles audiences; without it, a variant that has one is for nobody.
     """
 
-    def __init__(self, block: Block, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, block: Block, audience: RuleOf = nobody) -> None:
         self.block = block
-        self._max_bytes = max_bytes
+        self.audiences = {variant.name: Audience(variant, audience) for variant in block.variants}
         self._environments = {form: _environment(block, form) for form in Format}
 
-    def render(self, variant: Variant, form: Format, data: Mapping[str, Any], track: TrackLink) -> str:
-        """Return the variant filled with `data`.
+    def render(
+        self,
+        variant: Variant,
+        form: Format,
+        data: Mapping[str, Any],
+        track: TrackLink,
+        insert: InsertBlock | None = None,
+    ) -> str:
+        """Return the variant filled with `data`. Plain text for which there is no template is made of the HTML.
 
         Parameters
         ----------
@@ -53,21 +61,25 @@ class Renderer:
             The template's variables. They are copied into plain values, so a template reaches no object.
         track
             Makes the tracked links.
+        insert
+            Renders the blocks that templates insert.
 
         Raises
         ------
         Exception
             Whatever a template can do wrong: a missing value, a forbidden operation, too much work or output.
         """
+        if form is Format.TEXT and variant.text is None:
+            return text_of(self.render(variant, Format.HTML, data, track, insert))
         variables = {name: plain(value) for name, value in data.items()}
-        with running(Run(track)):
+        with running(Run(track, insert)):
             template = self._environments[form].get_template(template_name(variant, form))
             chunks: list[str] = []
             size = 0
             for chunk in template.generate(variables):
                 size += len(chunk.encode())
-                if size > self._max_bytes:
-                    raise Exhausted(f"the variant is larger than {self._max_bytes} bytes")
+                if size > self.block.max_bytes:
+                    raise Exhausted(f"the variant is larger than {self.block.max_bytes} bytes")
                 chunks.append(chunk)
         return "".join(chunks)
 

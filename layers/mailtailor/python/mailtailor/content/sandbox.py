@@ -42,15 +42,23 @@ class TrackLink(Protocol):
         """Return the tracked URL."""
 
 
+class InsertBlock(Protocol):
+    """Renders another block, by the name that the template's block has for it."""
+
+    def __call__(self, name: str) -> str:
+        """Return what it shows, in the form of the template that inserts it."""
+
+
 class Exhausted(SecurityError):
     """A template asked for more work or output than a block may."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One rendering: what it may still spend, and how it makes links."""
+    """One rendering: what it may still spend, and how it makes links and inserts other blocks."""
 
     track: TrackLink
+    insert: InsertBlock | None = None
     steps: int = MAX_STEPS
     characters: int = MAX_CHARACTERS
 
@@ -87,6 +95,14 @@ def _track(url: str, product_id: str = "", category: str = "") -> str:
     if run is None or not all(isinstance(value, str) for value in (url, product_id, category)):
         raise SecurityError("track() takes a URL and names")
     return run.track(url, product_id=product_id, category=category)
+
+
+def _block(name: str) -> Markup:
+    run = _run.get()
+    if run is None or run.insert is None or not isinstance(name, str):
+        raise SecurityError("block() takes the name of a block, and not in a block that is inside another")
+    # Not escaped: every value in it was, where it was printed.
+    return Markup(_charged(run.insert(name)))  # noqa: S704
 
 
 def _range(*bounds: int) -> range:
@@ -159,7 +175,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "join": _join,
     "length": _length,
 }
-FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"track": _track, "range": _range}
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"track": _track, "range": _range, "block": _block}
 TESTS: Final = ("defined", "undefined", "string", "number", "odd", "even", "divisibleby", "in")
 ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%"})
 
@@ -278,7 +294,7 @@ def _fault(node: nodes.Node) -> str:
         case nodes.For(recursive=True):
             fault = "a loop cannot be recursive"
         case nodes.Call() if not isinstance(node.node, nodes.Name) or node.dyn_args or node.dyn_kwargs:
-            fault = "only macros, track() and range() can be called, with plain arguments"
+            fault = "only macros, track(), block() and range() can be called, with plain arguments"
         case nodes.FromImport() if not isinstance(node.template, nodes.Const) or node.with_context:
             fault = "macros can be imported from a named part only, without context"
         # Lists of lists, set twenty times over, would double in size each time.

@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Any, Final
 
-from mailtailor.content.block import FALLBACK, PRODUCTS_SHOWN, Block, Variant
+from mailtailor.content.audience import AUDIENCE, CONTEXT
+from mailtailor.content.block import FALLBACK, Block, Needs
 from mailtailor.content.catalog import Catalog, Product, in_shop
+from mailtailor.content.inputs import UrlInput, Value
 from mailtailor.content.offer import Offer, choose
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.sandbox import TrackLink
+from mailtailor.content.sandbox import InsertBlock, TrackLink
+from mailtailor.content.stores import Near, nearest
 from mailtailor.instant import Instant
 from mailtailor.recommend.recent import Recommendation, Why, recommend
+from mailtailor.segments.person import Person
 
-VARIABLES: Final[tuple[str, ...]] = ("recipient", "products", "bestsellers", "offer")
-"""What templates can use, besides the functions `track` and `range`."""
+VARIABLES: Final[tuple[str, ...]] = (
+    *("recipient", "place", "products", "bestsellers", "stores", "offer"),
+    *("inputs", "request"),
+)
+"""What templates can use, besides the functions `track`, `block` and `range`."""
+OF_EVERYBODY: Final = frozenset({"bestsellers", "offer", "inputs", "request"})
+"""What templates of a shared block can use."""
+STORES_SHOWN: Final = 3
+PLACE: Final = ("city", "region", "country", "postal_code")
+_EXPECTED: Final = frozenset({AUDIENCE, CONTEXT, "products", "bestsellers", "stores", "offer"})
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientView:
     """What blocks may know of a recipient who allowed personal content.
 
-    `viewed` and `purchased` are product ids, the newest first; `segments` are the memberships at `now`.
+    `person` is what audiences look at, None for somebody of whom nothing may be known; `viewed` and `purchased` are
+    product ids, the newest first; `now` is when the mail is sent.
     """
 
+    person: Person | None
     attributes: Mapping[str, Any]
-    segments: frozenset[str]
     viewed: tuple[str, ...]
     purchased: tuple[str, ...]
     now: Instant
 
 
+def everybody(now: Instant) -> RecipientView:
+    """Return the view of nobody in particular, by which shared blocks are rendered."""
+    return RecipientView(None, {}, (), (), now)
+
+
+Library = Callable[[str], Renderer | None]
+"""Finds another block by its name."""
+
+
+def no_library(_name: str) -> Renderer | None:
+    """Find no other block."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What there is to show."""
+    """What there is to show; `library` finds the blocks that others insert."""
 
     catalog: Catalog
     offers: tuple[Offer, ...]
+    library: Library = no_library
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A variant that was passed over, and why: `audience`, `products`, `offer`, `text`, or an error's name."""
+    """A variant that was passed over, and why.
+
+    `audience`, `context`, `products`, `bestsellers`, `stores` or `offer`; or by a fault: `audience_unknown`,
+    or an error's name.
+    """
 
     variant: str
     reason: str
@@ -51,34 +83,130 @@ class Skipped:
     @property
     def is_fault(self) -> bool:
         """Whether the variant should have worked."""
-        return self.reason not in {"audience", "products", "offer", "text"}
+        return self.reason not in _EXPECTED
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What was shown and what was passed over on the way."""
+    """What was shown and what was passed over on the way.
+
+    `products` are the ids of those recommended, `offer` the name of the one there was, whether or not it was shown.
+    """
 
     variant: str
     body: str
     skipped: tuple[Skipped, ...] = ()
+    products: tuple[str, ...] = ()
+    offer: str = ""
 
 
-def serve(renderer: Renderer, form: Format, view: RecipientView, shelf: Shelf, track: TrackLink) -> Served:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for besides the recipient.
+
+    `query` holds the fetch's parameters, not checked; `setting` the values that whoever inserts the block gave its
+    inputs.
+    """
+
+    form: Format
+    query: Mapping[str, str] = field(default_factory=dict)
+    setting: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is for one recipient in one block."""
+
+    recommended: tuple[Recommendation, ...]
+    best: tuple[Recommendation, ...]
+    stores: tuple[Near, ...]
+    offer: Offer | None
+
+    def lacks(self, needs: Needs) -> str:
+        """Return what is missing, empty if nothing is."""
+        if sum(recommendation.why.personal for recommendation in self.recommended) < needs.products:
+            return "products"
+        if len(self.best) < needs.bestsellers:
+            return "bestsellers"
+        if len(self.stores) < needs.stores:
+            return "stores"
+        return "offer" if needs.offer and self.offer is None else ""
+
+
+def serve(renderer: Renderer, request: Request, view: RecipientView, shelf: Shelf, track: TrackLink) -> Served:
     """Return the block as this recipient sees it; a variant that fails is passed over, so this never does."""
     block = renderer.block
-    recommended = recommend(shelf.catalog, viewed=view.viewed, purchased=view.purchased, n=PRODUCTS_SHOWN)
-    offer = _in_shop(choose(shelf.offers, view.attributes, view.now), shelf.catalog)
-    data = variables(view.attributes, recommended, bestsellers(shelf.catalog, view.purchased), offer)
+    found = _found(block, view, shelf)
+    parameters = block.parameters(request.query)
+    data = variables(view.attributes, found.recommended, found.best, found.stores, found.offer) | {
+        "request": parameters
+    }
+    context = _context(parameters, view, shelf.catalog)
+    insert = _inserting(block, request, view, shelf, track)
     skipped: list[Skipped] = []
     for variant in block.variants:
-        reason = _unfit(variant, form, view, recommended, offer)
+        reason = renderer.audiences[variant.name].unfit(view.person, context, view.now) or found.lacks(variant.needs)
         if not reason:
+            inputs = _inputs(block, shelf.catalog, variant.set, request.setting)
             try:
-                return Served(variant.name, renderer.render(variant, form, data, track), tuple(skipped))
+                body = renderer.render(variant, request.form, data | {"inputs": inputs}, track, insert)
             except Exception as error:  # noqa: BLE001 - whatever a template does wrong, the next rung answers
                 reason = type(error).__name__
+            else:
+                ids = tuple(one.product.id for one in found.recommended)
+                return Served(variant.name, body, tuple(skipped), ids, found.offer.name if found.offer else "")
         skipped.append(Skipped(variant.name, reason))
-    return Served(FALLBACK, fallback(block, form), tuple(skipped))
+    return Served(FALLBACK, fallback(block, request.form), tuple(skipped))
+
+
+def _found(block: Block, view: RecipientView, shelf: Shelf) -> _Found:
+    catalog = shelf.catalog
+    near = any(variant.needs.stores for variant in block.variants)
+    return _Found(
+        recommended=recommend(catalog, viewed=view.viewed, purchased=view.purchased, n=block.products),
+        best=bestsellers(catalog, view.purchased, block.products),
+        stores=nearest(catalog.stores, view.attributes, STORES_SHOWN) if near else (),
+        offer=_in_shop(choose(shelf.offers, view.attributes, view.now), catalog),
+    )
+
+
+def _context(parameters: Mapping[str, Value], view: RecipientView, catalog: Catalog) -> dict[str, Any]:
+    return {
+        "request": parameters,
+        "last_viewed": _product_context(view.viewed[:1], catalog),
+        "last_purchased": _product_context(view.purchased[:1], catalog),
+        "place": _place(view.attributes),
+    }
+
+
+def _product_context(ids: Sequence[str], catalog: Catalog) -> dict[str, Any]:
+    for product_id in ids:
+        product = catalog.by_id(product_id)
+        category = {"category": product.category, "price": float(product.price)} if product else {}
+        return {"product_id": product_id, **category}
+    return {}
+
+
+def _inputs(block: Block, catalog: Catalog, *settings: Mapping[str, Value]) -> dict[str, Value]:
+    values = block.values(*settings)
+    for name, one in block.inputs.items():
+        if isinstance(one, UrlInput):
+            values[name] = in_shop(str(values[name]), catalog.shop_url)
+    return values
+
+
+def _inserting(block: Block, request: Request, view: RecipientView, shelf: Shelf, track: TrackLink) -> InsertBlock:
+    # Without the library: what is inside another block inserts no third.
+    inside = replace(shelf, library=no_library)
+
+    def insert(name: str) -> str:
+        nested = block.blocks[name]
+        renderer = shelf.library(nested.block)
+        if renderer is None:
+            raise LookupError(f"there is no block {nested.block}")
+        return serve(renderer, Request(request.form, request.query, nested.set), view, inside, track).body
+
+    return insert
 
 
 def _in_shop(offer: Offer | None, catalog: Catalog) -> Offer | None:
@@ -92,36 +220,39 @@ def fallback(block: Block, form: Format) -> str:
     return block.fallback if form is Format.HTML else block.fallback_text
 
 
-def _unfit(
-    variant: Variant, form: Format, view: RecipientView, recommended: Iterable[Recommendation], offer: Offer | None
-) -> str:
-    if variant.audience and view.segments.isdisjoint(variant.audience):
-        return "audience"
-    if sum(recommendation.why.personal for recommendation in recommended) < variant.minimum_products:
-        return "products"
-    if variant.needs_offer and offer is None:
-        return "offer"
-    return "text" if form is Format.TEXT and variant.text is None else ""
-
-
-def bestsellers(catalog: Catalog, purchased: Sequence[str]) -> tuple[Recommendation, ...]:
+def bestsellers(catalog: Catalog, purchased: Sequence[str], n: int) -> tuple[Recommendation, ...]:
     """Return what sells best, without what the recipient just bought."""
-    return recommend(catalog, viewed=(), purchased=purchased, n=PRODUCTS_SHOWN)
+    return recommend(catalog, viewed=(), purchased=purchased, n=n)
 
 
 def variables(
     attributes: Mapping[str, Any],
     recommended: Iterable[Recommendation],
     best: Iterable[Recommendation],
+    stores: Iterable[Near],
     offer: Offer | None,
 ) -> dict[str, Any]:
-    """Return what templates can use; `offer` only if there is one."""
+    """Return what templates can use of a recipient and a shop; `offer` only if there is one."""
     common = {
         "recipient": attributes,
+        "place": _place(attributes),
         "products": [product_variables(*recommendation) for recommendation in recommended],
         "bestsellers": [product_variables(*recommendation) for recommendation in best],
+        "stores": [store_variables(near) for near in stores],
     }
     return common | ({"offer": offer_variables(offer)} if offer else {})
+
+
+def _place(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return where the recipient lives, as far as the profile knows it as text."""
+    return {name: value.strip() for name in PLACE if isinstance(value := attributes.get(name), str) and value.strip()}
+
+
+def store_variables(near: Near) -> dict[str, Any]:
+    """Return a store as templates see it; `km` only if it is known, and what the catalog leaves open is empty."""
+    store = near.store
+    common = {name: getattr(store, name) for name in store._fields if name not in {"latitude", "longitude"}}
+    return common | {"by": near.by} | ({"km": round(near.km)} if near.km is not None else {})
 
 
 def product_variables(product: Product, why: Why) -> dict[str, str]:

@@ -202,6 +202,30 @@ class Engine:
         shared: Features = {**self._events, **self._messages}
         return rule, [shared.get(own, one) for own, one in needs.features.items()]
 
+    def audience(self, condition: Condition) -> Rule:
+        """Return the rule of a condition that is no segment of its own, such as the audience of a block's variant.
+
+        Raises
+        ------
+        BadReference
+            If it names a segment that there is not, or asks for events that profiles do not remember, because no
+            segment asks for the same.
+        """
+        for one in conditions(condition):
+            if isinstance(one, InSegment) and one.segment not in self._rules:
+                raise BadReference(f"there is no segment {one.segment!r}")
+        needs = Needs({})
+        rule = compile_condition(condition, needs, self._rules)
+        if not all(self._remembers(feature) for feature in needs.features.values()):
+            raise BadReference("profiles remember of events what segments ask for, and no segment asks for these")
+        return rule
+
+    def _remembers(self, wanted: Feature) -> bool:
+        known: Feature | None = self._events.get(wanted.id) or self._messages.get(wanted.id)
+        if known is None or known.window < wanted.window:
+            return False
+        return not isinstance(wanted, EventFeature) or not isinstance(known, EventFeature) or known.keep >= wanted.keep
+
     def affected(self, event_type: str, properties: Mapping[str, Any]) -> set[str]:
         """Return the segments whose truth an event may change."""
         return self._index.segments(event_type, self._index.features(event_type, properties))
@@ -488,6 +512,16 @@ class Engine:
     def person(self, subject: Subject) -> Person:
         """Return what rules look at of a profile, for one instant; opens and clicks that are provisional count."""
         return Person(subject.id, self._effective(subject.streams), subject.attributes, subject.consent)
+
+    def reader(self, subject: Subject, now: Instant) -> Person:
+        """Return what audiences look at, for one instant; stored verdicts that still hold are not evaluated again."""
+        person = self.person(subject)
+        if subject.definitions == self.fingerprint:
+            for name in self._rules:
+                stored = subject.memberships.get(name, NOT_A_MEMBER)
+                if now < stored.valid_until:
+                    person.verdicts[name] = stored.member, stored.valid_until
+        return person
 
     def _effective(self, streams: Streams) -> Streams:
         """Return the streams with provisional hits counted as people's, for a moment; nothing is pruned for them."""

@@ -98,10 +98,10 @@ def _date(condition: DateIn) -> Rule:
 
 
 def _near(circle: Circle) -> Rule:
-    distances = [_distance_from(*point) for point in circle.of.values()]
+    distances = [distance_from(*point) for point in circle.of.values()]
 
     def rule(person: Person, _now: Instant) -> Verdict:
-        latitude, longitude = _degrees(_value(person, LATITUDE), 90), _degrees(_value(person, LONGITUDE), 180)
+        latitude, longitude = radians_of(_value(person, LATITUDE), 90), radians_of(_value(person, LONGITUDE), 180)
         if latitude is None or longitude is None:
             return NEVER
         return ALWAYS if any(distance(latitude, longitude) <= circle.km for distance in distances) else NEVER
@@ -109,12 +109,13 @@ def _near(circle: Circle) -> Rule:
     return rule
 
 
-def _degrees(value: object, most: int) -> float | None:
+def radians_of(value: object, most: int) -> float | None:
+    """Return degrees of at most `most` in radians, None if the value is none."""
     usable = isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
     return math.radians(value) if usable and isinstance(value, int | float) else None
 
 
-def _distance_from(latitude: float, longitude: float) -> Callable[[float, float], float]:
+def distance_from(latitude: float, longitude: float) -> Callable[[float, float], float]:
     """Return the great-circle distance in kilometres from a point, by the haversine formula, given radians."""
     return partial(_distance, math.radians(latitude), math.radians(longitude))
 
