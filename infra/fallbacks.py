@@ -29,18 +29,26 @@ class Fallback:
 
     Parameters
     ----------
-    prefix
-        Of the route's paths, such as `/o/`.
+    prefix, suffix
+        Of the route's paths, such as `/o/`, and of those among them that get this answer; the first that fits does.
     patience
-        How many seconds the API may take.
+        How many seconds the API may take; one number for all of a prefix.
     content_type, body
         The answer.
+    cached
+        Whether the CDN may keep the API's own answers, as long as they say so; one truth for all of a prefix.
     """
 
     prefix: str
+    suffix: str = ""
     patience: int
     content_type: str
     body: bytes
+    cached: bool = False
+
+    def answers(self, path: str) -> bool:
+        """Return whether this is the answer for `path`."""
+        return path.startswith(self.prefix) and path.endswith(self.suffix)
 
 
 FALLBACKS: Final = (
@@ -48,6 +56,16 @@ FALLBACKS: Final = (
     Fallback(prefix="/c/", patience=5, content_type="text/html; charset=utf-8", body=TRY_AGAIN.encode()),
     # An error would be kept by mail clients' proxies for long.
     Fallback(prefix="/image/", patience=3, content_type="image/gif", body=pixel.GIF),
-    # The mail stays whole without the block.
-    Fallback(prefix="/content/", patience=4, content_type="text/html; charset=utf-8", body=b""),
+    # The mail stays whole without the block. JSON is an object, for Braze reads no other kind. Braze leaves content out
+    # after two seconds, so the API has one of them.
+    *(
+        Fallback(
+            prefix="/content/", suffix=suffix, patience=1, content_type=f"{kind}; charset=utf-8", body=body, cached=True
+        )
+        for suffix, kind, body in (
+            (".json", "application/json", b"{}"),
+            (".txt", "text/plain", b""),
+            ("", "text/html", b""),
+        )
+    ),
 )

@@ -11,6 +11,7 @@ because no edge function runs while an error page is fetched
 *A bucket as the second origin* would need one object per sent link. *A Lambda at the edge* costs on every request.
 Failover is per route, and for GET and HEAD only, which is all that these routes know
 (https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/high_availability_origin_failover.html).
+It knows no 429, so the API must not throttle these routes, and the account's own limit must stay out of reach.
 """
 
 from __future__ import annotations
@@ -44,15 +45,18 @@ class StaticFallbackEdge(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         statics = _StaticAnswers(self, "Static", origin_domain=api_domain, fallbacks=fallbacks)
+        as_told = _cache_as_told(self)
         behaviors = {
+            # The answers of one prefix share its route.
             f"{fallback.prefix}*": _behavior(
                 origins.OriginGroup(
                     primary_origin=_origin(api_domain, patience=fallback.patience),
                     fallback_origin=_origin(statics.distribution.domain_name, patience=fallback.patience),
                     fallback_status_codes=[500, 502, 503, 504],
-                )
+                ),
+                cache=as_told if fallback.cached else cloudfront.CachePolicy.CACHING_DISABLED,
             )
-            for fallback in fallbacks
+            for fallback in {each.prefix: each for each in fallbacks}.values()
         }
         self.distribution = _distribution(
             self,
@@ -94,12 +98,18 @@ def answering_code(fallbacks: Sequence[Fallback]) -> str:
     Event and answer: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
     """
     answers = [
-        {"prefix": each.prefix, "type": each.content_type, "body": base64.b64encode(each.body).decode()}
+        {
+            "prefix": each.prefix,
+            "suffix": each.suffix,
+            "type": each.content_type,
+            "body": base64.b64encode(each.body).decode(),
+        }
         for each in fallbacks
     ]
     return f"""var answers = {json.dumps(answers)};
 function handler(event) {{
-  var answer = answers.find(function (each) {{ return event.request.uri.startsWith(each.prefix); }});
+  var uri = event.request.uri;
+  var answer = answers.find(function (each) {{ return uri.startsWith(each.prefix) && uri.endsWith(each.suffix); }});
   if (!answer) return {{ statusCode: 404, statusDescription: 'Not Found' }};
   var response = {{
     statusCode: 200,
@@ -123,13 +133,35 @@ def _origin(domain: str, *, patience: int) -> origins.HttpOrigin:
         origin_ssl_protocols=[cloudfront.OriginSslPolicy.TLS_V1_2],
         # One attempt: a recipient who waits is better served by the fallback than by a second wait.
         connection_attempts=1,
-        connection_timeout=Duration.seconds(2),
+        connection_timeout=Duration.seconds(min(patience, 2)),
         read_timeout=Duration.seconds(patience),
     )
 
 
+def _cache_as_told(scope: Construct) -> cloudfront.CachePolicy:
+    """Return the policy by which answers are kept as long as they say, and not at all if they say nothing.
+
+    The key holds what an answer depends on: path, query and who may ask. The last one must be in it to be passed on at
+    all (https://repost.aws/knowledge-center/cloudfront-authorization-header), and no ESP sends it for shared blocks.
+    """
+    return cloudfront.CachePolicy(
+        scope,
+        "AsTold",
+        comment="Mailtailor: as long as an answer says",
+        min_ttl=Duration.seconds(0),
+        default_ttl=Duration.seconds(0),
+        max_ttl=Duration.days(1),
+        query_string_behavior=cloudfront.CacheQueryStringBehavior.all(),
+        header_behavior=cloudfront.CacheHeaderBehavior.allow_list("Authorization"),
+        cookie_behavior=cloudfront.CacheCookieBehavior.none(),
+    )
+
+
 def _behavior(
-    origin: cloudfront.IOrigin, *, function: cloudfront.IFunction | None = None
+    origin: cloudfront.IOrigin,
+    *,
+    function: cloudfront.IFunction | None = None,
+    cache: cloudfront.ICachePolicy = cloudfront.CachePolicy.CACHING_DISABLED,
 ) -> cloudfront.BehaviorOptions:
     # No redirect from http: a client that follows none would lose the pixel or the block, and all our URLs are https.
     associations = [
@@ -140,7 +172,7 @@ def _behavior(
         origin=origin,
         allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD,
         viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
-        cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
+        cache_policy=cache,
         origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
         function_associations=associations,
     )

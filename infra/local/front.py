@@ -29,6 +29,8 @@ HOP_BY_HOP: Final = frozenset(
 STOP_SECONDS: Final = 5
 API_SECONDS: Final = 30
 """What an HTTP API waits for a function at most."""
+LEAST_PATIENCE: Final = 5
+"""Seconds. A machine with a few cores starts functions more slowly than the cloud; that is no fault."""
 
 
 class PortInUse(MailtailorError):
@@ -60,10 +62,13 @@ class Front:
     ----------
     fallbacks
         What is answered on which routes when the origin answers 5xx or takes too long: the CDN's own.
+    least_patience
+        How many seconds the origin has at least, whatever the CDN would allow it.
     """
 
-    def __init__(self, fallbacks: Sequence[Fallback] = FALLBACKS) -> None:
+    def __init__(self, fallbacks: Sequence[Fallback] = FALLBACKS, *, least_patience: int = LEAST_PATIENCE) -> None:
         self._fallbacks = fallbacks
+        self._least_patience = least_patience
         self._origin: Origin | None = None
         self._router: Router | None = None
         self._client: httpx.AsyncClient | None = None
@@ -85,7 +90,7 @@ class Front:
         request = Request(scope, receive)
         fallback = self._fallback(scope["path"])
         try:
-            async with asyncio.timeout(fallback.patience if fallback else API_SECONDS):
+            async with asyncio.timeout(max(fallback.patience, self._least_patience) if fallback else API_SECONDS):
                 response = await self._ask(request)
         except (httpx.TransportError, TimeoutError):
             response = None
@@ -96,7 +101,7 @@ class Front:
         await response(scope, receive, send)
 
     def _fallback(self, path: str) -> Fallback | None:
-        return next((fallback for fallback in self._fallbacks if path.startswith(fallback.prefix)), None)
+        return next((fallback for fallback in self._fallbacks if fallback.answers(path)), None)
 
     async def _ask(self, request: Request) -> Response:
         if self._origin is None:

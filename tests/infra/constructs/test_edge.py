@@ -17,6 +17,8 @@ from tests.infra.template import Template, reference
 
 MAX_FUNCTION_BYTES = 10 * 1024
 """https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html"""
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+"""https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html"""
 
 
 def _answer(uri: str, method: str = "GET") -> dict[str, Any]:
@@ -32,7 +34,10 @@ def _answer(uri: str, method: str = "GET") -> dict[str, Any]:
     ("uri", "content_type", "body"),
     [
         ("/o/mailing/recipient.gif", "image/gif", pixel.GIF),
-        ("/content/hero.json", "text/html; charset=utf-8", b""),
+        ("/content/hero", "text/html; charset=utf-8", b""),
+        ("/content/hero.html", "text/html; charset=utf-8", b""),
+        ("/content/hero,footer.json", "application/json; charset=utf-8", b"{}"),
+        ("/content/hero.txt", "text/plain; charset=utf-8", b""),
     ],
 )
 def test_each_route_has_its_static_answer(uri: str, content_type: str, body: bytes) -> None:
@@ -85,14 +90,48 @@ def test_every_public_route_fails_over_to_the_static_answers(app_stack: Template
         assert reference(fallback["DomainName"]) == static.id
 
 
-def test_nothing_is_cached_redirected_or_fetched_in_the_clear(app_stack: Template) -> None:
+def test_an_esp_has_an_answer_before_it_gives_up(app_stack: Template) -> None:
+    # given: Braze leaves out what takes two seconds
+    [config] = _edge(app_stack)
+    [content] = [each for each in config["CacheBehaviors"] if each["PathPattern"] == "/content/*"]
+    groups = {group["Id"]: group for group in config["OriginGroups"]["Items"]}
+    [primary, _] = groups[content["TargetOriginId"]]["Members"]["Items"]
+    [origin] = [each for each in config["Origins"] if each["Id"] == primary["OriginId"]]
+    # then
+    assert (origin["ConnectionTimeout"], origin["CustomOriginConfig"]["OriginReadTimeout"]) == (1, 1)
+
+
+def test_content_alone_is_cached_and_only_for_those_who_ask_for_the_very_same(app_stack: Template) -> None:
+    # given
+    [config] = _edge(app_stack)
+    policies = {each["PathPattern"]: each["CachePolicyId"] for each in config["CacheBehaviors"]}
+    [kept] = app_stack.of_type("AWS::CloudFront::CachePolicy")
+    key = kept.properties["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]
+    # then
+    assert reference(policies.pop("/content/*")) == kept.id
+    assert set(policies.values()) == {CACHING_DISABLED}
+    assert (key["QueryStringsConfig"], key["CookiesConfig"]) == (
+        {"QueryStringBehavior": "all"},
+        {"CookieBehavior": "none"},
+    )
+    assert key["HeadersConfig"] == {"HeaderBehavior": "whitelist", "Headers": ["Authorization"]}
+    # then: what does not say how long it may be kept is not
+    assert [kept.properties["CachePolicyConfig"][name] for name in ("MinTTL", "DefaultTTL")] == [0, 0]
+
+
+def _edge(app_stack: Template) -> list[dict[str, Any]]:
+    configs = [each.properties["DistributionConfig"] for each in app_stack.of_type("AWS::CloudFront::Distribution")]
+    return [config for config in configs if "CacheBehaviors" in config]
+
+
+def test_nothing_is_redirected_or_fetched_in_the_clear(app_stack: Template) -> None:
     for distribution in app_stack.of_type("AWS::CloudFront::Distribution"):
         config = distribution.properties["DistributionConfig"]
         assert config["PriceClass"] == "PriceClass_100"
+        assert config["DefaultCacheBehavior"]["CachePolicyId"] == CACHING_DISABLED
         for behavior in [config["DefaultCacheBehavior"], *config.get("CacheBehaviors", [])]:
             assert behavior["ViewerProtocolPolicy"] == "https-only"
             assert behavior["AllowedMethods"] == ["GET", "HEAD"]
-            assert behavior["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "CachingDisabled"
         for origin in config["Origins"]:
             assert origin["CustomOriginConfig"]["OriginProtocolPolicy"] == "https-only"
             assert origin["CustomOriginConfig"]["OriginSSLProtocols"] == ["TLSv1.2"]

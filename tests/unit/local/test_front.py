@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from infra.fallbacks import Fallback
+from infra.fallbacks import FALLBACKS, Fallback
 from infra.local.front import Front, Origin, PortInUse, listen, serving
 
 GIF = bytes(range(256))
@@ -62,7 +62,8 @@ def _seen(api: ThreadingHTTPServer) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def front() -> Front:
-    return Front([Fallback(prefix="/o/", patience=1, content_type="image/gif", body=b"GIF89a")])
+    gif = Fallback(prefix="/o/", patience=1, content_type="image/gif", body=b"GIF89a")
+    return Front([*(one for one in FALLBACKS if one.prefix == "/content/"), gif], least_patience=1)
 
 
 @pytest.fixture
@@ -139,6 +140,25 @@ def test_a_failing_or_slow_api_becomes_the_static_answer_where_the_cdn_has_one(b
     assert (answer.status_code, answer.content) == (200, b"GIF89a")
     assert answer.headers["content-type"] == "image/gif"
     assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/content/fail", "text/html", b""),
+        ("/content/slow.html?r=x.json", "text/html", b""),
+        ("/content/fail.json?r=x", "application/json", b"{}"),
+        ("/content/a,fail.txt", "text/plain", b""),
+    ],
+)
+def test_a_block_that_nobody_answers_for_is_nothing_of_the_kind_asked_for(
+    base_url: str, path: str, kind: str, body: bytes
+) -> None:
+    # when
+    answer = httpx.get(base_url + path)
+    # then
+    assert (answer.status_code, answer.content) == (200, body)
+    assert answer.headers["content-type"] == f"{kind}; charset=utf-8"
 
 
 def test_an_api_that_is_gone_becomes_the_static_answer_too(front: Front, api: ThreadingHTTPServer) -> None:
