@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, campaigns, events, ingest_keys, privacy, segments, tokens
+from mailtailor_cli import admin, campaigns, esp, events, ingest_keys, privacy, segments, tokens
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
 from mailtailor_cli.up import up
@@ -30,6 +30,7 @@ segments.app.command()(recompute)
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(admin.app, name="admin")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(esp.app, name="esp")
 app.add_typer(events.app, name="events")
 app.add_typer(segments.app, name="segments")
 app.add_typer(privacy.app, name="privacy")

@@ -31,6 +31,8 @@ ATTRIBUTES: Final = {
 }
 FETCHED: Final = '<table><tr><td style="width:100%">Anna &amp; {{ "lamp" }} %%=v(@x)=%% [[x]]</td></tr></table>'
 
+SHAPES: Final = {esp: usual_shape(ESP_FORMS[esp]) for esp in WRITERS} | {"mailchimp": Shape.HTML}
+
 every_esp = pytest.mark.parametrize("esp", WRITERS)
 
 
@@ -40,7 +42,7 @@ def request(esp: str, *blocks: str, **changes: Any) -> SnippetRequest:
         "blocks": blocks or ("hero",),
         "fallbacks": FALLBACKS,
         "content_url": "https://mail.example",
-        "shape": usual_shape(esp),
+        "shape": SHAPES[esp],
         "message": "Am-essage_1",
     }
     return SnippetRequest(**usual | changes)
@@ -94,7 +96,19 @@ def test_the_address_names_the_blocks_the_mailing_and_the_recipient(esp: str) ->
     (url,) = send(esp, write(wanted), answering(wanted), ATTRIBUTES).fetched
     # then: Klaviyo's feed is one for all, so it names nobody
     personal = {} if esp == "klaviyo" else {"m": ["Am-essage_1"], "r": ["AmV0-_token"]}
-    assert asked(url) == (("hero", usual_shape(esp)), personal)
+    assert asked(url) == (("hero", SHAPES[esp]), personal)
+
+
+@every_esp
+@given(value=st.text(max_size=20))
+def test_what_a_fetch_says_arrives_whatever_it_is(esp: str, value: str) -> None:
+    # given
+    wanted = request(esp, "hero", parameters={"season": value})
+    # when
+    sent = send(esp, write(wanted), answering(wanted), ATTRIBUTES)
+    # then
+    assert asked(sent.fetched[0])[1]["season"] == [value]
+    assert sent.mail.replace("\n", "") == FETCHED
 
 
 @every_esp
@@ -278,8 +292,8 @@ def test_without_a_mailing_that_is_told() -> None:
         ({"content_url": "javascript:alert(1)"}, "is no plain web address"),
         ({"content_url": "https://user:secret@mail.example"}, "is no plain web address"),
         ({"message": '"'}, "token has the wrong form"),
-        ({"attribute": "a b"}, "cannot be the name of an attribute"),
-        ({"credential": "x :retry"}, "cannot be the name of an attribute or credential"),
+        ({"attribute": "a b"}, "cannot be a name here"),
+        ({"credential": "x :retry"}, "cannot be a name here"),
         ({"cache_minutes": 4}, "kept for 5 to 240 minutes"),
     ],
 )

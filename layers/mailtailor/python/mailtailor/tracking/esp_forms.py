@@ -61,9 +61,13 @@ class EspForm:
 
     @property
     def hint(self) -> str:
-        """What must be set up before a mail goes out, in a sentence."""
+        """What must be set up before a mail with links and pixel goes out, in a sentence."""
+        return self.hint_for(self.attributes[Purpose.TRACK])
+
+    def hint_for(self, attribute: str) -> str:
+        """Return what must be set up before a mail goes out that shows `attribute`, in a sentence."""
         return (
-            f"{self.title} must hold each person's token in {self.holder} {self.attributes[Purpose.TRACK]} "
+            f"{self.title} must hold each person's token in {self.holder} {attribute} "
             f"(at least {MIN_ATTRIBUTE_CHARACTERS} characters); get the tokens for import with: "
             f"mailtailor tokens export --esp {self.name}"
         )

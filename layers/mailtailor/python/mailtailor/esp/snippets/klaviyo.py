@@ -33,7 +33,7 @@ def write(request: SnippetRequest) -> Snippet:
     if request.shape is not Shape.JSON:
         raise BadInput("Web feeds of Klaviyo are JSON.", "Choose --format json.")
     shown = "\n".join(_shown(request, name) for name in request.blocks)
-    return Snippet((Part("as the web feed's URL", request.address), Part("in the mail", shown)), SETUP, LIMITS)
+    return Snippet((Part("as the web feed's URL", request.shared_url), Part("in the mail", shown)), SETUP, LIMITS)
 
 
 def _shown(request: SnippetRequest, block: str) -> str:

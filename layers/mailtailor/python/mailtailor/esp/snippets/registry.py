@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from mailtailor.content.address import Shape
 from mailtailor.errors import BadInput
 from mailtailor.esp.snippets import braze, generic, hubspot, iterable, klaviyo, sfmc
 from mailtailor.esp.snippets.request import Snippet, SnippetRequest
+from mailtailor.tracking.esp_forms import EspForm
 
-WRITERS: Final[Mapping[str, Callable[[SnippetRequest], Snippet]]] = {
+Writer = Callable[[SnippetRequest], Snippet]
+
+WRITERS: Final[Mapping[str, Writer]] = {
     "sfmc": sfmc.write,
     "braze": braze.write,
     "hubspot": hubspot.write,
@@ -23,9 +26,10 @@ USUAL_SHAPES: Final[Mapping[str, Shape]] = {"sfmc": Shape.HTML, "generic": Shape
 """What is fetched unless one chooses; JSON for all others, whose languages take it apart."""
 
 
-def usual_shape(esp: str) -> Shape:
-    """Return what a snippet for this ESP fetches unless one chooses."""
-    return USUAL_SHAPES.get(esp, Shape.JSON)
+def usual_shape(form: EspForm) -> Shape:
+    """Return what a snippet fetches unless one chooses; raise `BadInput` if there is no snippet for the ESP."""
+    _writer(form)
+    return USUAL_SHAPES.get(form.name, Shape.JSON)
 
 
 def write(request: SnippetRequest) -> Snippet:
@@ -36,18 +40,26 @@ def write(request: SnippetRequest) -> Snippet:
     BadInput
         If the ESP fetches nothing in any way, or not in the form that is wanted.
     """
-    writer = WRITERS.get(request.form.name)
-    if writer is None:
+    snippet = _writer(request.form)(request)
+    return Snippet(snippet.parts, (*snippet.setup, *_setup(request)), (*snippet.limits, *_limits(request)))
+
+
+def _writer(form: EspForm) -> Writer:
+    if form.name not in WRITERS:
         raise BadInput(
-            f"{request.form.title} fetches nothing for each recipient, so there is no snippet for it.",
+            f"{form.title} fetches nothing for each recipient, so there is no snippet for it.",
             "Show an open-time image with the recipient's token (docs/content.md), or mail through another ESP.",
         )
-    snippet = writer(request)
-    notes = () if request.is_public else ("ESPs fetch from https on port 443 only; this address is for trying out.",)
-    too_large = (
-        ()
-        if request.fallbacks_fit
-        else ("The static variants are too large to stand in a mail; if a fetch fails, nothing is shown.",)
-    )
-    unnamed = () if request.message else ("Without --campaign, clicks count to a campaign named as the block.",)
-    return Snippet(snippet.parts, (*snippet.setup, *notes, *unnamed), (*snippet.limits, *too_large))
+    return WRITERS[form.name]
+
+
+def _setup(request: SnippetRequest) -> Iterator[str]:
+    if not request.is_public:
+        yield "ESPs fetch from https on port 443 only; this address is for trying out."
+    if not request.message:
+        yield "Without --campaign, clicks count to a campaign named as the block."
+
+
+def _limits(request: SnippetRequest) -> Iterator[str]:
+    if not request.fallbacks_fit:
+        yield "The static variants are too large to stand in a mail; if a fetch fails, nothing is shown."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 from mailtailor.content.address import CONTENT, Shape
 from mailtailor.errors import BadInput
@@ -44,6 +45,8 @@ class SnippetRequest:
         What the address answers with.
     message
         The mailing's token, to which clicks are counted; empty for none.
+    parameters
+        What every fetch says to the blocks beside that, by name.
     tell_sends_apart
         Whether the ESP adds the id of the send to the mailing's token.
     attribute
@@ -65,6 +68,7 @@ class SnippetRequest:
     content_url: str
     shape: Shape
     message: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
     tell_sends_apart: bool = False
     attribute: str = ""
     credential: str = ""
@@ -80,9 +84,9 @@ class SnippetRequest:
             raise BadInput("The address of content is no plain web address.", "Such as https://mail.example.")
         if not _TOKEN.fullmatch(self.message):
             raise BadInput("The mailing's token has the wrong form.")
-        for name in (self.attribute, self.credential):
+        for name in (self.attribute, self.credential, *self.parameters):
             if name and not _ATTRIBUTE.fullmatch(name):
-                raise BadInput(f"{name!r} cannot be the name of an attribute or credential here.", "Use A-Z a-z 0-9 _.")
+                raise BadInput(f"{name!r} cannot be a name here.", "Use A-Z a-z 0-9 _.")
         if self.tell_sends_apart and not (self.message and self.form.instance_tag):
             raise BadInput(
                 f"{self.form.title} has no tag by which sends can be told apart, or no campaign was given.",
@@ -108,8 +112,17 @@ class SnippetRequest:
 
     def url(self, recipient: str, *, send: str = "") -> str:
         """Return the address with its parameters; the tags are the ESP's, in place of what it fills in."""
-        message = f"m={self.message}{'~' + send if self.tell_sends_apart else ''}&" if self.message else ""
-        return f"{self.address}?{message}r={recipient}"
+        message = [f"m={self.message}{'~' + send if self.tell_sends_apart else ''}"] if self.message else []
+        return f"{self.address}?{'&'.join([*self._said, *message, f'r={recipient}'])}"
+
+    @property
+    def shared_url(self) -> str:
+        """The address with what every fetch says, and no recipient."""
+        return f"{self.address}?{'&'.join(self._said)}" if self.parameters else self.address
+
+    @property
+    def _said(self) -> list[str]:
+        return [f"{name}={quote(value, safe='')}" for name, value in self.parameters.items()]
 
     def fallback(self, block: str, openers: Mapping[str, str]) -> str:
         """Return a block's static variant, made harmless to the ESP.

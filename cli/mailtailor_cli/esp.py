@@ -1,0 +1,133 @@
+"""What an ESP needs to show blocks: `mailtailor esp`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from mailtailor.content.address import Shape
+from mailtailor.content.block import Block
+from mailtailor.content.files import BLOCK_FILE, load_block
+from mailtailor.errors import BadInput, NotFound
+from mailtailor.esp.snippets.registry import usual_shape, write
+from mailtailor.esp.snippets.request import Snippet, SnippetRequest
+from mailtailor.segments.vocabulary import suggested
+from mailtailor.tracking.esp_forms import esp_form
+from mailtailor.tracking.tokens import MailingToken, sign_mailing
+from mailtailor_cli.connection import Connection, Where, connect
+from mailtailor_cli.keys import keyring
+
+app = typer.Typer(help="What is pasted into an ESP so that it shows blocks.", no_args_is_help=True)
+
+BLOCKS: Final = Path(__file__).resolve().parents[2] / "layers" / "definitions" / "blocks"
+SHAPES: Final = {"html": Shape.HTML, "json": Shape.JSON, "text": Shape.TEXT}
+
+
+@app.callback()
+def group() -> None:
+    """Keep `snippet` a command of its own while it is the only one."""
+
+
+@app.command()
+def snippet(
+    blocks: Annotated[str, typer.Argument(help="A block, or several in one fetch: header,hero.", show_default=False)],
+    *,
+    esp: Annotated[str, typer.Option(help="Your ESP: sfmc, braze, hubspot, klaviyo, iterable or generic.")],
+    campaign: Annotated[str, typer.Option(help="The campaign's id, to which clicks in the blocks are counted.")] = "",
+    shape: Annotated[
+        str, typer.Option("--format", help="What is fetched: html, json or text; if not given, what suits the ESP.")
+    ] = "",
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="What the fetch says to the blocks, as season=summer; repeatable.")
+    ] = None,
+    instance: Annotated[
+        bool, typer.Option("--instance", help="Tell each send of the campaign apart, by the ESP's id of it.")
+    ] = False,
+    attribute: Annotated[str, typer.Option(help="The attribute with the content token, if not the ESP's usual.")] = "",
+    credential: Annotated[str, typer.Option(help="Braze: the name of the basic credential to fetch with.")] = "",
+    cache_minutes: Annotated[
+        int | None, typer.Option(help="Braze: keep an answer so long, 5 to 240 minutes; 0 keeps none.")
+    ] = None,
+    directory: Annotated[Path, typer.Option("--directory", help="Where the blocks are.", show_default=False)] = BLOCKS,
+    on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
+) -> None:
+    """Print what is pasted into an ESP's mail so that it fetches blocks for each recipient while it sends.
+
+    Only what is pasted goes to standard output; what to set up beside it, and
+    what the ESP cannot do, is told beside it.
+    """
+    form = esp_form(esp)
+    usual = usual_shape(form)
+    wanted = _shape(shape) if shape else usual
+    if form.name != "braze" and (credential or cache_minutes is not None):
+        raise BadInput("--credential and --cache-minutes are for Braze.", f"Leave them out for {form.title}.")
+    names = tuple(blocks.split(","))
+    found = _found(names, directory)
+    parameters = _parameters(parameter or (), found)
+    system = connect(on)
+    request = SnippetRequest(
+        form=form,
+        blocks=names,
+        fallbacks={one.name: one.fallback_text if wanted is Shape.TEXT else one.fallback for one in found},
+        content_url=system.outputs["ContentUrl"],
+        shape=wanted,
+        message=_message(system, campaign),
+        parameters=parameters,
+        tell_sends_apart=instance,
+        attribute=attribute,
+        credential=credential,
+        cache_minutes=cache_minutes,
+    )
+    _tell(write(request), request)
+
+
+def _shape(name: str) -> Shape:
+    if name not in SHAPES:
+        raise BadInput(f"A block cannot be fetched as {name!r}.", f"Choose {', '.join(SHAPES)}.")
+    return SHAPES[name]
+
+
+def _found(names: Iterable[str], directory: Path) -> list[Block]:
+    known = sorted(file.parent.name for file in directory.glob(f"*/{BLOCK_FILE}"))
+    for name in names:
+        if name not in known:
+            hint = suggested(name, known) or f"Known are {', '.join(known)}."
+            raise NotFound(f"There is no block {name!r} in {directory}.", hint)
+    return [load_block(directory / name / BLOCK_FILE) for name in names]
+
+
+def _parameters(options: Iterable[str], blocks: Iterable[Block]) -> Mapping[str, str]:
+    """Return what the fetch says, each of which one of the blocks at least must take."""
+    given = dict(option.partition("=")[::2] for option in options)
+    taken = {name: one for block in blocks for name, one in block.request.items()}
+    for name, value in given.items():
+        if name not in taken:
+            raise BadInput(f"None of the blocks takes a parameter {name!r}.", suggested(name, taken))
+        try:
+            taken[name].read(value)
+        except ValueError as error:
+            raise BadInput(f"The parameter {name} cannot be {value!r}: {error}.") from error
+    return given
+
+
+def _message(system: Connection, campaign: str) -> str:
+    return sign_mailing(keyring(system), MailingToken(campaign)) if campaign else ""
+
+
+def _tell(snippet: Snippet, request: SnippetRequest) -> None:
+    """Print the parts to standard output, and all that is said of them beside it."""
+    beside = Console(stderr=True, soft_wrap=True, highlight=False)
+    for part in snippet.parts:
+        beside.print(f"── Paste {part.where}:", style="bold", markup=False)
+        typer.echo(part.code)
+        typer.echo()
+    beside.print(f"{request.form.hint_for(request.recipient_attribute)}.", markup=False)
+    for sentence in snippet.setup:
+        beside.print(f"· {sentence}", markup=False)
+    beside.print("What it cannot do:", style="bold")
+    for sentence in snippet.limits:
+        beside.print(f"· {sentence}", markup=False)
