@@ -35,6 +35,10 @@ class NotFound(MailtailorError):
     """The thing named does not exist."""
 
 
+class Conflict(MailtailorError):
+    """Somebody else changed what was to be changed; nothing was changed by this."""
+
+
 class TooLarge(MailtailorError):
     """Input beyond a documented limit; nothing was changed."""
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mailtailor.errors import BadInput, MailtailorError, NotFound, TooLarge, Unauthorized, Unavailable
+from mailtailor.errors import BadInput, Conflict, MailtailorError, NotFound, TooLarge, Unauthorized, Unavailable
 
 STATUS: Final[tuple[tuple[type[MailtailorError], int], ...]] = (
     (Unauthorized, 401),
     (NotFound, 404),
+    (Conflict, 409),
     (TooLarge, 413),
     (BadInput, 400),
     (Unavailable, 503),
