@@ -61,12 +61,13 @@ lock: $(STAMP) ## Resolve every lock again, with hashes
 	$(COMPILE) --upgrade layers/runtime/requirements.in -o layers/runtime/requirements.txt >/dev/null
 	$(COMPILE) --upgrade layers/archive/requirements.in -o layers/archive/requirements.txt >/dev/null
 	$(COMPILE) --upgrade layers/images/requirements.in -o layers/images/requirements.txt >/dev/null
+	$(COMPILE) --upgrade layers/publishing/requirements.in -o layers/publishing/requirements.txt >/dev/null
 	$(COMPILE) --upgrade layers/webhooks/requirements.in -o layers/webhooks/requirements.txt >/dev/null
 	$(COMPILE) --upgrade requirements/uv.in -o requirements/uv.txt >/dev/null
 	$(COMPILE) --upgrade requirements/ministack.in -o requirements/ministack.txt >/dev/null
 	$(COMPILE) --upgrade pyproject.toml --all-extras \
 		-c layers/runtime/requirements.txt -c layers/archive/requirements.txt -c layers/images/requirements.txt \
-		-c layers/webhooks/requirements.txt \
+		-c layers/publishing/requirements.txt -c layers/webhooks/requirements.txt \
 		-o requirements/dev.txt >/dev/null
 	echo "The locks are new. Review them with: git diff --stat"
 
