@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from mailtailor.events.archive import BUCKETS
@@ -22,6 +23,19 @@ RUN_ID: Final = "recompute"
 STALE: Final = HOUR
 """A bucket that goes on notes it every few minutes, and its message comes again within half an hour."""
 VERSION: Final = 1
+
+
+class Purpose(StrEnum):
+    """What a run is for."""
+
+    RECOMPUTE = "recompute"
+    """Everybody in the archive, each by the definitions that evaluate them anyway."""
+    TRY = "try"
+    """The same by definitions that are only tried; always a dry run."""
+    SWITCH = "switch"
+    """The same by the definitions that are staged, to which everybody is switched."""
+    REST = "rest"
+    """All profiles that others than the active definitions evaluated, without the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +52,15 @@ class Run:
         Whether it only evaluates.
     skip_unreadable
         Whether files that cannot be read are left out, instead of failing their bucket.
+    purpose
+        What it is for.
     """
 
     id: str
     started_at: Instant
     dry_run: bool = False
     skip_unreadable: bool = False
+    purpose: Purpose = Purpose.RECOMPUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,10 @@ class RecomputeRuns:
     def read(self) -> Run | None:
         """Return the run that was started last; None if there has been none."""
         item = self._get(RUN_ID)
-        return Run(**json.loads(item["run"]["S"])) if item else None
+        if not item:
+            return None
+        noted = json.loads(item["run"]["S"])
+        return Run(**{**noted, "purpose": Purpose(noted.get("purpose", Purpose.RECOMPUTE))})
 
     def start(self, run: Run, *, previous: Run | None) -> bool:
         """Store a new run; return whether nobody else started one since `previous` was read."""
@@ -117,6 +137,15 @@ class RecomputeRuns:
     def all(self, run: Run) -> list[Progress]:
         """Return how far all buckets have come."""
         return [self.progress(run, bucket) for bucket in range(BUCKETS)]
+
+    def under_way(self, now: Instant) -> Run | None:
+        """Return the run that others have to wait for; None if it is done, or has stood still for an hour."""
+        run = self.read()
+        if run is None:
+            return None
+        buckets = self.all(run)
+        last_seen = max(run.started_at, *(one.updated_at for one in buckets))
+        return None if all(one.done for one in buckets) or now - last_seen >= STALE else run
 
     def save(self, progress: Progress, *, at: Instant) -> Progress | None:
         """Store how far a bucket has come, and return it as stored; None if somebody else is at it."""
@@ -140,9 +169,13 @@ class RecomputeRuns:
         if known:
             given = {"ConditionExpression": condition, "ExpressionAttributeValues": {":known": known}}
         try:
-            self._client.put_item(TableName=self._table, Item=item, **given)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+            self._client.put_item(
+                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **given
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            # A client that got no answer asks again, and meets what it wrote itself.
+            stored: Any = error.response
+            return bool(stored.get("Item") == item)
         return True
 
 
