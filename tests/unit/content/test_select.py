@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mailtailor.content.block import FALLBACK, Block
+from mailtailor.content.block import FALLBACK, Block, Nested
 from mailtailor.content.catalog import Catalog, Product
+from mailtailor.content.decision import Decision, Skipped, from_json, to_json
 from mailtailor.content.files import load_block, load_offers
+from mailtailor.content.inputs import TextInput
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.select import RecipientView, Request, Served, Shelf, Skipped, serve
+from mailtailor.content.select import RecipientView, Request, Served, Shelf, decision_name, serve, unfilled
+from mailtailor.instant import DAY, SECOND, to_datetime
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
 from mailtailor.segments.person import Person
@@ -48,9 +51,13 @@ ANNA = RecipientView(
 )
 
 
+def track(url: str, **_: str) -> str:
+    return f"https://mail.example/c?{url}"
+
+
 def hero(view: RecipientView, form: Format = Format.HTML, shelf: Shelf = SHELF, block: Block = HERO) -> Served:
     renderer = Renderer(block, ENGINE.audience)
-    return serve(renderer, Request(form), view, shelf, lambda url, **_: f"https://mail.example/c?{url}")
+    return serve(renderer, Request(form), view, shelf, track)
 
 
 @pytest.mark.parametrize("form", Format)
@@ -145,4 +152,100 @@ def test_plain_text_is_made_of_the_html_of_a_variant_that_brings_none() -> None:
 def test_when_all_variants_fail_the_fallback_answers() -> None:
     faulty = HERO.model_copy(update={"variants": broken("{{ x.y }}").variants[:1]})
 
-    assert hero(ANNA, block=faulty) == Served(FALLBACK, HERO.fallback, (Skipped("faulty", "UndefinedError"),))
+    assert hero(ANNA, block=faulty) == Served(
+        Decision(FALLBACK, "", ANNA.now, skipped=(Skipped("faulty", "UndefinedError"),)), HERO.fallback
+    )
+
+
+def settle(served: Served, view: RecipientView, shelf: Shelf = SHELF, block: Block = HERO) -> Served:
+    """Return what a later fetch for the same message shows."""
+    renderer = Renderer(block, ENGINE.audience)
+    settled = from_json(to_json(served.decision))
+    at = replace(view, now=settled.at)
+    return serve(renderer, Request(Format.HTML), at, shelf, track, settled=settled)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        replace(ANNA, person=member("browse_abandoners"), viewed=("C3", "A1"), purchased=("B2",)),
+        replace(ANNA, person=member("recent_purchasers"), purchased=("B2",)),
+        ANNA,
+    ],
+)
+def test_who_was_shown_something_is_shown_it_again_whatever_they_did_meanwhile(first: RecipientView) -> None:
+    # given
+    served = hero(first)
+
+    # when they bought all that they were shown, and are in other segments
+    later = replace(
+        first, person=member("recent_purchasers"), viewed=("D4",), purchased=("C3", "A1", "B2"), now=first.now + DAY
+    )
+
+    # then
+    assert settle(served, later) == served
+    assert hero(later) != served
+
+
+def test_an_offer_that_was_shown_stays_though_it_has_ended() -> None:
+    # given an offer that ends a second after it was shown
+    offer = OFFERS[0].model_copy(update={"ends": to_datetime(ANNA.now + SECOND)})
+    short = Shelf(CATALOG, (offer,))
+    view = replace(ANNA, person=member("high_engagement"))
+    served = hero(view, shelf=short)
+
+    # when
+    later = replace(view, now=view.now + DAY)
+
+    # then
+    assert settle(served, later, short) == served
+    assert hero(later, shelf=short).variant == "greeting"
+
+
+def test_when_all_that_was_shown_is_gone_the_next_variant_answers() -> None:
+    # given
+    served = hero(replace(ANNA, person=member("browse_abandoners"), viewed=("C3",)))
+    assert served.variant == "products"
+
+    # when
+    again = settle(served, replace(ANNA, person=member("high_engagement")), Shelf(Catalog(), OFFERS))
+
+    # then: what was decided before is not undone above it
+    assert (again.variant, again.skipped[0]) == ("greeting", Skipped("products", "products"))
+
+
+def test_who_was_shown_the_fallback_is_shown_it_again() -> None:
+    late = unfilled(Renderer(HERO, ENGINE.audience), Format.HTML, ANNA.now, (Skipped("", "late"),))
+
+    assert settle(late, ANNA) == late
+
+
+def test_when_no_time_is_left_the_fallback_answers_and_says_so() -> None:
+    # given: enough for one look at the clock
+    looks = iter((False, True, True, True))
+    block = broken("{{ nothing.here }}")
+
+    # when
+    renderer = Renderer(block, ENGINE.audience)
+    served = serve(renderer, Request(Format.HTML), ANNA, SHELF, track, out_of_time=lambda: next(looks))
+
+    # then
+    assert served.variant == FALLBACK
+    assert served.skipped == (Skipped("faulty", "UndefinedError"), Skipped("greeting", "late"))
+    assert served.decision.has_fault
+
+
+def test_another_version_and_another_place_have_a_decision_of_their_own() -> None:
+    # given a block that reads a parameter, and one inside another
+    season = HERO.model_copy(update={"request": {"season": TextInput(type="text", default="")}})
+    outer = HERO.model_copy(update={"name": "outer", "blocks": {"in": Nested(block="hero")}})
+
+    def name(block: Block, version: str = "1", inner: str = "1", **query: str) -> str:
+        library = {"hero": Renderer(HERO, ENGINE.audience, inner)}.get
+        return decision_name(Renderer(block, ENGINE.audience, version), query, library)
+
+    # then
+    assert name(HERO) == name(HERO, season="summer")
+    assert len({name(HERO), name(HERO, "2"), name(season), name(season, season="summer")}) == 4
+    assert name(outer) != name(outer, inner="2")
+    assert name(outer).startswith("outer@")

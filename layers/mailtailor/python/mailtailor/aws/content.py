@@ -18,11 +18,10 @@ from mailtailor.aws.time_budget import TimeBudget
 from mailtailor.aws.token_keys import TokenKeys
 from mailtailor.consent.policy import Purpose as Use
 from mailtailor.consent.policy import allows
-from mailtailor.content.block import FALLBACK
 from mailtailor.content.links import BlockLinks
 from mailtailor.content.offer import Offer
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.select import RecipientView, Request, Served, Shelf, fallback, serve
+from mailtailor.content.select import RecipientView, Request, Served, Shelf, serve, unfilled
 from mailtailor.profiles.profile import Profile
 from mailtailor.segments.engine import Engine
 from mailtailor.tracking.tokens import BadToken, MailingToken, Purpose, read_mailing, read_recipient
@@ -198,4 +197,4 @@ def answered(fetch: Fetch, renderer: Renderer, personal: Callable[[], Personal])
     except Exception as error:  # noqa: BLE001 - whatever fails, the mail goes out
         reason = type(error).__name__
         logger.exception("The block could not be made personal.", extra={"block": renderer.block.name})
-    return Answer(Served(FALLBACK, fallback(renderer.block, fetch.form)), reason)
+    return Answer(unfilled(renderer, fetch.form, 0), reason)

@@ -34,10 +34,13 @@ class Renderer:
         The block.
     audience
         Compiles audiences; without it, a variant that has one is for nobody.
+    version
+        Hash of the block's version, by which decisions are told apart.
     """
 
-    def __init__(self, block: Block, audience: RuleOf = nobody) -> None:
+    def __init__(self, block: Block, audience: RuleOf = nobody, version: str = "") -> None:
         self.block = block
+        self.version = version
         self.audiences = {variant.name: Audience(variant, audience) for variant in block.variants}
         self._environments = {form: _environment(block, form) for form in Format}
 

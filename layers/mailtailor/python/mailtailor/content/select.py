@@ -1,19 +1,25 @@
-"""The ladder: the first variant that is meant for the recipient and can be shown, in the end the fallback."""
+"""The ladder: the first variant that is meant for the recipient and can be shown, in the end the fallback.
+
+Who was shown something before is shown the same: a decision that was stored stands in the place of audiences, choice of
+products and offers.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
+from hashlib import blake2b
 from typing import Any, Final
 
-from mailtailor.content.audience import AUDIENCE, CONTEXT
-from mailtailor.content.block import FALLBACK, Block, Needs
+from mailtailor.content.block import FALLBACK, Block, Needs, Variant
 from mailtailor.content.catalog import Catalog, Product, in_shop
+from mailtailor.content.decision import Decision, Skipped
 from mailtailor.content.inputs import UrlInput, Value
 from mailtailor.content.offer import Offer, choose
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.sandbox import InsertBlock, TrackLink
+from mailtailor.content.sandbox import TrackLink
 from mailtailor.content.stores import Near, nearest
 from mailtailor.instant import Instant
 from mailtailor.recommend.recent import Recommendation, Why, recommend
@@ -28,7 +34,8 @@ OF_EVERYBODY: Final = frozenset({"bestsellers", "offer", "inputs", "request"})
 """What templates of a shared block can use."""
 STORES_SHOWN: Final = 3
 PLACE: Final = ("city", "region", "country", "postal_code")
-_EXPECTED: Final = frozenset({AUDIENCE, CONTEXT, "products", "bestsellers", "stores", "offer"})
+LATE: Final = "late"
+"""Why a variant was passed over for which no time was left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +77,21 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A variant that was passed over, and why.
+class Served:
+    """What was shown, and the decision to show it."""
 
-    `audience`, `context`, `products`, `bestsellers`, `stores` or `offer`; or by a fault: `audience_unknown`,
-    or an error's name.
-    """
-
-    variant: str
-    reason: str
+    decision: Decision
+    body: str
 
     @property
-    def is_fault(self) -> bool:
-        """Whether the variant should have worked."""
-        return self.reason not in _EXPECTED
+    def variant(self) -> str:
+        """The variant shown, or `fallback`."""
+        return self.decision.variant
 
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What was shown and what was passed over on the way.
-
-    `products` are the ids of those recommended, `offer` the name of the one there was, whether or not it was shown.
-    """
-
-    variant: str
-    body: str
-    skipped: tuple[Skipped, ...] = ()
-    products: tuple[str, ...] = ()
-    offer: str = ""
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The variants that were passed over on the way."""
+        return self.decision.skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +127,51 @@ class _Found:
         return "offer" if needs.offer and self.offer is None else ""
 
 
-def serve(renderer: Renderer, request: Request, view: RecipientView, shelf: Shelf, track: TrackLink) -> Served:
-    """Return the block as this recipient sees it; a variant that fails is passed over, so this never does."""
+_NOTHING: Final = _Found((), (), (), None)
+
+
+def _never() -> bool:
+    return False
+
+
+def serve(
+    renderer: Renderer,
+    request: Request,
+    view: RecipientView,
+    shelf: Shelf,
+    track: TrackLink,
+    *,
+    settled: Decision | None = None,
+    out_of_time: Callable[[], bool] = _never,
+) -> Served:
+    """Return the block as this recipient sees it; a variant that fails is passed over, so this never does.
+
+    Parameters
+    ----------
+    renderer
+        Of the block.
+    request, view, shelf, track
+        What is asked for, by whom, what there is to show, and what makes links.
+    settled
+        What was decided for the same message before, of this version of the block; `view.now` then is its instant.
+        Its variant is shown with its products and offer, whoever the recipient is by now. If it cannot be any more, the
+        variants after it are tried as ever.
+    out_of_time
+        Asked before each variant; when it says so, the fallback answers.
+    """
     block = renderer.block
-    found = _found(block, view, shelf)
+    found = _found(block, view, shelf) if settled is None else _found_before(settled, block, view, shelf)
     parameters = block.parameters(request.query)
     data = variables(view.attributes, found.recommended, found.best, found.stores, found.offer) | {
         "request": parameters
     }
     context = _context(parameters, view, shelf.catalog)
-    insert = _inserting(block, request, view, shelf, track)
-    skipped: list[Skipped] = []
-    for variant in block.variants:
-        reason = renderer.audiences[variant.name].unfit(view.person, context, view.now) or found.lacks(variant.needs)
+    skipped = list(settled.skipped) if settled else []
+    for variant in _ladder(block, settled):
+        is_settled = settled is not None and variant.name == settled.variant
+        insert = _Inserting(block, request, view, shelf, track, settled.inside if is_settled and settled else {})
+        unfit = "" if is_settled else renderer.audiences[variant.name].unfit(view.person, context, view.now)
+        reason = (LATE if out_of_time() else unfit) or found.lacks(variant.needs)
         if not reason:
             inputs = _inputs(block, shelf.catalog, variant.set, request.setting)
             try:
@@ -153,21 +179,87 @@ def serve(renderer: Renderer, request: Request, view: RecipientView, shelf: Shel
             except Exception as error:  # noqa: BLE001 - whatever a template does wrong, the next rung answers
                 reason = type(error).__name__
             else:
-                ids = tuple(one.product.id for one in found.recommended)
-                return Served(variant.name, body, tuple(skipped), ids, found.offer.name if found.offer else "")
+                inside = insert.decisions
+                decision = _decision(renderer, variant.name, view.now, skipped=skipped, found=found, inside=inside)
+                return Served(decision, body)
         skipped.append(Skipped(variant.name, reason))
-    return Served(FALLBACK, fallback(block, request.form), tuple(skipped))
+    return unfilled(renderer, request.form, view.now, skipped)
+
+
+def unfilled(renderer: Renderer, form: Format, at: Instant, skipped: Iterable[Skipped] = ()) -> Served:
+    """Return the block's static fallback, and the decision to show it."""
+    return Served(_decision(renderer, FALLBACK, at, skipped=skipped), fallback(renderer.block, form))
+
+
+def decision_name(renderer: Renderer, query: Mapping[str, str], library: Library) -> str:
+    """Return under which name a block's decision is kept.
+
+    It has the block's version and those of the blocks inside, and what the fetch says to them. So neither another
+    version nor another place in the mail is shown what was decided for this one.
+    """
+    inside = [found for nested in renderer.block.blocks.values() if (found := library(nested.block))]
+    said = [[one.version, one.block.parameters(query)] for one in (renderer, *inside)]
+    digest = blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return f"{renderer.block.name}@{digest}"
+
+
+def _ladder(block: Block, settled: Decision | None) -> Iterable[Variant]:
+    """Return the variants to try; with a decision, those from the one it chose."""
+    names = [variant.name for variant in block.variants]
+    if settled is None:
+        return block.variants
+    return block.variants[names.index(settled.variant) :] if settled.variant in names else ()
+
+
+def _decision(
+    renderer: Renderer,
+    variant: str,
+    at: Instant,
+    *,
+    skipped: Iterable[Skipped],
+    found: _Found = _NOTHING,
+    inside: Mapping[str, Decision] | None = None,
+) -> Decision:
+    return Decision(
+        variant=variant,
+        version=renderer.version,
+        at=at,
+        products=tuple((one.product.id, one.why.value) for one in found.recommended),
+        bestsellers=tuple(one.product.id for one in found.best),
+        offer=found.offer.name if found.offer else "",
+        skipped=tuple(skipped),
+        inside=inside or {},
+    )
 
 
 def _found(block: Block, view: RecipientView, shelf: Shelf) -> _Found:
     catalog = shelf.catalog
-    near = any(variant.needs.stores for variant in block.variants)
     return _Found(
         recommended=recommend(catalog, viewed=view.viewed, purchased=view.purchased, n=block.products),
         best=bestsellers(catalog, view.purchased, block.products),
-        stores=nearest(catalog.stores, view.attributes, STORES_SHOWN) if near else (),
+        stores=_stores(block, view, catalog),
         offer=_in_shop(choose(shelf.offers, view.attributes, view.now), catalog),
     )
+
+
+def _found_before(settled: Decision, block: Block, view: RecipientView, shelf: Shelf) -> _Found:
+    """Return what a decision was made of, as far as the catalog and the offers still have it."""
+    catalog = shelf.catalog
+    best = filter(None, map(catalog.by_id, settled.bestsellers))
+    offers = (offer for offer in shelf.offers if offer.name == settled.offer)
+    return _Found(
+        recommended=tuple(
+            Recommendation(product, Why(why)) for id_, why in settled.products if (product := catalog.by_id(id_))
+        ),
+        best=tuple(Recommendation(product, Why.BESTSELLER) for product in best),
+        stores=_stores(block, view, catalog),
+        offer=_in_shop(next(offers, None), catalog),
+    )
+
+
+def _stores(block: Block, view: RecipientView, catalog: Catalog) -> tuple[Near, ...]:
+    near = any(variant.needs.stores for variant in block.variants)
+    return nearest(catalog.stores, view.attributes, STORES_SHOWN) if near else ()
 
 
 def _context(parameters: Mapping[str, Value], view: RecipientView, catalog: Catalog) -> dict[str, Any]:
@@ -195,18 +287,34 @@ def _inputs(block: Block, catalog: Catalog, *settings: Mapping[str, Value]) -> d
     return values
 
 
-def _inserting(block: Block, request: Request, view: RecipientView, shelf: Shelf, track: TrackLink) -> InsertBlock:
-    # Without the library: what is inside another block inserts no third.
-    inside = replace(shelf, library=no_library)
+@dataclass(slots=True)
+class _Inserting:
+    """Renders the blocks inside one variant, and remembers what they showed; see `InsertBlock`."""
 
-    def insert(name: str) -> str:
-        nested = block.blocks[name]
-        renderer = shelf.library(nested.block)
+    block: Block
+    request: Request
+    view: RecipientView
+    shelf: Shelf
+    track: TrackLink
+    settled: Mapping[str, Decision]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> str:
+        nested = self.block.blocks[name]
+        renderer = self.shelf.library(nested.block)
         if renderer is None:
             raise LookupError(f"there is no block {nested.block}")
-        return serve(renderer, Request(request.form, request.query, nested.set), view, inside, track).body
-
-    return insert
+        served = serve(
+            renderer,
+            Request(self.request.form, self.request.query, nested.set),
+            self.view,
+            # Without the library: what is inside another block inserts no third.
+            replace(self.shelf, library=no_library),
+            self.track,
+            settled=self.settled.get(name),
+        )
+        self.decisions[name] = served.decision
+        return served.body
 
 
 def _in_shop(offer: Offer | None, catalog: Catalog) -> Offer | None:
