@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mailtailor.errors import BadInput, Conflict, MailtailorError, NotFound, TooLarge, Unauthorized, Unavailable
+from mailtailor.instant import Instant
 
 STATUS: Final[tuple[tuple[type[MailtailorError], int], ...]] = (
     (Unauthorized, 401),
@@ -29,7 +30,7 @@ RETRY_AFTER_SECONDS: Final = 5
 class Request:
     """A request as the API handed it over: header names in lower case, path and raw query undecoded, the body raw.
 
-    `source` is the address that connected to the API, which behind a CDN is the CDN's.
+    `source` is the address that connected to the API, which behind a CDN is the CDN's; `received_at` the API's time.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Request:
     body: bytes
     raw_query: str = ""
     source: str = ""
+    received_at: Instant = 0
 
     @property
     def viewer(self) -> str:
@@ -73,7 +75,8 @@ def request(event: Mapping[str, Any]) -> Request:
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if "content-encoding" in headers and not event.get("isBase64Encoded"):
         headers = _unpacked(headers, body)
-    http = event.get("requestContext", {}).get("http", {})
+    context = event.get("requestContext", {})
+    http = context.get("http", {})
     return Request(
         method=str(http.get("method", "GET")).upper(),
         path=str(event.get("rawPath", "/")),
@@ -82,6 +85,7 @@ def request(event: Mapping[str, Any]) -> Request:
         body=body,
         raw_query=str(event.get("rawQueryString") or ""),
         source=str(http.get("sourceIp") or ""),
+        received_at=int(context.get("timeEpoch") or 0),
     )
 
 

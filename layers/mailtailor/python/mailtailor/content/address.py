@@ -1,4 +1,4 @@
-"""The paths of content: blocks, `/content/{block}` with `.html`, `.json` or `.txt` at the end, and images."""
+"""The paths of content: blocks, `/content/{block}` or `{block},{block}` with `.html`, `.json` or `.txt`, and images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 CONTENT: Final = "content"
 IMAGE: Final = "image"
+MAX_BLOCKS: Final = 10
+"""In one fetch; a whole mail has fewer."""
 _MAX_PATH: Final = 16_384
 
 
@@ -20,10 +22,16 @@ class Shape(StrEnum):
 
 
 class Address(NamedTuple):
-    """Which block, and how it is wanted; the block is empty if the path names none."""
+    """Which block, or blocks parted by commas, and how they are wanted; empty if the path names none."""
 
     block: str
     shape: Shape
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The names, each once, in their order; none if there are more than one fetch may ask for."""
+        names = tuple(dict.fromkeys(filter(None, self.block.split(","))))
+        return names if len(names) <= MAX_BLOCKS else ()
 
 
 def read(raw: str) -> Address:
