@@ -79,9 +79,10 @@ class NumberInput(_Input):
         if len(raw) > 20 or "_" in raw:
             raise ValueError("a number is needed")
         try:
-            return self.check(int(raw))
-        except ValueError:
-            return self.check(float(raw))
+            number: int | float = float(raw) if set(raw) & set(".eE") else int(raw)
+        except ValueError as error:
+            raise ValueError("a number is needed") from error
+        return self.check(number)
 
 
 class ColourInput(_Input):

@@ -148,6 +148,11 @@ def explain(subject: Remembered, segment: str, *, engine: Engine, at: Instant) -
     return Why(subject.id, segment, definition.description, at, reason, stored, notes)
 
 
+def reason_of(subject: Subject, condition: Condition, *, engine: Engine, at: Instant) -> Reason:
+    """Return the truth of a condition that is no segment, such as a variant's audience, and what it rests on."""
+    return _Tree(engine, engine.person(subject), at).reason(condition)
+
+
 def _without_consent(reason: Reason, engine: Engine, subject: Remembered, at: Instant) -> Reason:
     """Return why nobody is in any segment without consent for personalization, whatever the conditions say."""
     consent = _Tree(engine, engine.person(subject), at).reason(_CONSENTED)

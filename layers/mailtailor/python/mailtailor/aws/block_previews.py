@@ -1,0 +1,103 @@
+"""What previews are made of: profiles, segments, the catalog, and blocks, published or sent along as drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mailtailor.aws import clients, definitions
+from mailtailor.aws.catalog import CatalogObject
+from mailtailor.aws.clock import Clock, clock_from_environment
+from mailtailor.aws.published_blocks import PublishedBlocks
+from mailtailor.content.block import Block
+from mailtailor.content.offer import Offer
+from mailtailor.content.render import Renderer
+from mailtailor.content.select import Shelf
+from mailtailor.errors import NotFound
+from mailtailor.segments.engine import Engine, Engines
+from mailtailor.segments.vocabulary import suggested
+
+_REFRESH: Final = 5_000
+"""Milliseconds after which the manifest is read again: who just published wants to see that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of functions that look at blocks."""
+
+    profiles_table: str
+    catalog_bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One block as somebody would see it, compiled for the engine by which they are evaluated."""
+
+    renderer: Renderer
+    engine: Engine
+    shelf: Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Where blocks and what they show come from."""
+
+    deployed: Mapping[str, Block]
+    published: PublishedBlocks
+    engines: Engines
+    catalog: CatalogObject
+    offers: tuple[Offer, ...]
+    clock: Clock
+
+    def stage(self, name: str, drafts: Mapping[str, Block], engine: Engine) -> Stage:
+        """Return a block ready to be looked at; a draft takes the place of what is published under its name.
+
+        Raises
+        ------
+        NotFound
+            If there is no such block.
+        """
+        made: dict[str, Renderer | None] = {}
+
+        def renderer(wanted: str) -> Renderer | None:
+            if wanted not in made:
+                made[wanted] = self._renderer(wanted, drafts, engine)
+            return made[wanted]
+
+        found = renderer(name)
+        if found is None:
+            known = sorted({*self.deployed, *drafts})
+            hint = suggested(name, known) or f"Deployed are {', '.join(known)}."
+            raise NotFound("There is no block of this name.", hint)
+        return Stage(found, engine, Shelf(self.catalog.value(), self.offers, renderer))
+
+    def _renderer(self, name: str, drafts: Mapping[str, Block], engine: Engine) -> Renderer | None:
+        if name in drafts:
+            return Renderer(drafts[name], engine.audience)
+        published = self.published.find(name)
+        if published is None:
+            return None
+        return Renderer(published.renderer.block, engine.audience, published.sha256)
+
+
+def connect_blocks(settings: Settings) -> Blocks:
+    """Return where blocks come from, as the environment names it; nothing is read yet."""
+    clock, s3 = clock_from_environment(), clients.s3(timeout=2)
+    engine = Engine(definitions.segments())
+    deployed = {block.name: block for block in definitions.blocks()}
+    return Blocks(
+        deployed=deployed,
+        published=PublishedBlocks(
+            client=s3,
+            bucket=settings.catalog_bucket,
+            clock=clock,
+            refresh=_REFRESH,
+            deployed=deployed,
+            audience=engine.audience,
+        ),
+        engines=engine,
+        catalog=CatalogObject(client=s3, bucket=settings.catalog_bucket, clock=clock),
+        offers=definitions.offers().offers,
+        clock=clock,
+    )

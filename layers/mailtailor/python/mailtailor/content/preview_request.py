@@ -1,0 +1,103 @@
+"""What is asked of previews and of coverage, read from JSON that nobody checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from mailtailor.content.block import Block, Name
+from mailtailor.content.preview import Who
+from mailtailor.content.render import Format
+from mailtailor.errors import BadInput
+from mailtailor.instant import Instant, from_datetime
+
+R = TypeVar("R", bound="_Request")
+
+MAX_BYTES: Final = 1_000_000
+"""Of a request: a block and those inside it, with their templates."""
+MAX_DRAFTS: Final = 9
+"""A block and the eight that it may insert."""
+PARTS: Final = 64
+"""Parts of the profiles' table that can be looked at by themselves: a power of two that makes even small ones even."""
+MAX_LOOK: Final = 500
+"""Profiles of one part that one request looks at, which takes a few seconds."""
+_LAST_YEAR: Final = 9_000
+"""Leaves room for what ends later than the instant asked for."""
+_FORMS: Final = {"html": Format.HTML, "text": Format.TEXT}
+
+Setting = Annotated[str, StringConstraints(max_length=2_000)]
+ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
+
+
+class _Request(BaseModel):
+    """What both take.
+
+    Attributes
+    ----------
+    at
+        When the mail is sent; now, if not given.
+    set
+        Values of the block's inputs and of what a fetch says, as text.
+    drafts
+        Compiled blocks that take the place of published ones; the block itself may be among them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: AwareDatetime | None = None
+    set: dict[Name, Setting] = Field(default_factory=dict, max_length=60)
+    drafts: tuple[Block, ...] = Field(default=(), max_length=MAX_DRAFTS)
+
+    @model_validator(mode="after")
+    def _at_is_near(self) -> _Request:
+        if self.at is not None and not (self.at.year < _LAST_YEAR and self.at.timestamp() >= 0):
+            raise ValueError(f"at is from 1970 to {_LAST_YEAR}")
+        return self
+
+    def instant(self, now: Instant) -> Instant:
+        """Return when the mail is sent."""
+        return now if self.at is None else from_datetime(self.at)
+
+    @property
+    def drafts_by_name(self) -> dict[str, Block]:
+        """The drafts by their names."""
+        return {draft.name: draft for draft in self.drafts}
+
+
+class PreviewRequest(_Request):
+    """Whose mail shall be looked at, and in which form; `profile` names the recipient."""
+
+    who: Who = Who.ANONYMOUS
+    profile: ProfileId | None = None
+    form: str = Field(default="html", pattern="^(html|text)$")
+
+    @model_validator(mode="after")
+    def _names_whom_it_needs(self) -> PreviewRequest:
+        if (self.who is Who.RECIPIENT) != (self.profile is not None):
+            raise ValueError("profile names the recipient if who is recipient, and is left out else")
+        return self
+
+    @property
+    def format(self) -> Format:
+        """The form, as renderers call it."""
+        return _FORMS[self.form]
+
+
+class CoverageRequest(_Request):
+    """Which part of the profiles shall be looked at, and how many of it at most."""
+
+    part: int = Field(ge=0, lt=PARTS, strict=True)
+    limit: int = Field(ge=1, le=MAX_LOOK, strict=True)
+
+
+def read_request(payload: object, kind: type[R]) -> R:
+    """Return the request that untrusted JSON is; raise `BadInput`, which names the field, if it is none."""
+    try:
+        return kind.model_validate(payload)
+    except ValidationError as error:
+        fault: Mapping[str, Any] = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "The request"
+        message = fault["msg"].removeprefix("Value error, ").rstrip(".")
+        raise BadInput(f"{where}: {message}.", f"It takes {', '.join(kind.model_fields)}.") from error
