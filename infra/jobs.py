@@ -58,8 +58,8 @@ TRACK_API: Final = Job(name="track_api", timeout=10)
 WEBHOOK_INGEST: Final = Job(name="webhook_ingest", timeout=10, memory=1769, layers=(*LIBRARY, "webhooks"))
 
 EVENT_PROCESSOR: Final = Job(name="event_processor", timeout=60, memory=1024, layers=_WITH_DEFINITIONS)
-WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, layers=_WITH_DEFINITIONS)
-SEGMENT_CLOCK: Final = Job(name="segment_clock", timeout=50)
+WAKE_PROCESSOR: Final = Job(name="wake_processor", timeout=60, memory=1024, layers=_WITH_DEFINITIONS)
+SEGMENT_CLOCK: Final = Job(name="segment_clock", timeout=50, memory=1024)
 MEMBERSHIP_PUBLISHER: Final = Job(name="membership_publisher", timeout=30)
 ESP_SYNC: Final = Job(name="esp_sync", timeout=60)
 # It reads years of the archive for one profile, so it has time and memory; nobody waits for it.

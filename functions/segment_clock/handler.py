@@ -1,21 +1,31 @@
-"""Every minute: sends the wake-ups of all profiles that are due soon, each timed to the second."""
+"""Every minute: sends the wake-ups of profiles that are due soon, each timed to the second, and of stragglers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from mailtailor.aws import clients
+from mailtailor.aws import clients, due_index
 from mailtailor.aws.clock import Clock, clock_from_environment
-from mailtailor.aws.due_index import ClockTable, DueIndexTable, WakeUps
+from mailtailor.aws.due_index import DUE_SHARDS, WakeUps
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
-from mailtailor.profiles.sweep import sweep
+from mailtailor.profiles.sweep import Shard, find_stragglers, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+RESERVE: Final = 10_000
+"""Milliseconds in which a page that has been begun is sent, before Lambda ends the function."""
+STRAGGLER_SECONDS: Final = 30
+"""Of each minute's work so much at most is for stragglers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +35,62 @@ class Settings:
     profiles_table: str
     clock_table: str
     wake_ups_queue_url: str
+    wake_ups_a_second: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What the function works with."""
+    """What the function works with; `a_second` is how many wake-ups are processed in one."""
 
-    index: DueIndexTable
-    cursor: ClockTable
-    wake: WakeUps
+    shards: Sequence[Shard]
+    queue: Queue
     clock: Clock
+    a_second: int
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    dynamodb = clients.dynamodb()
     return Dependencies(
-        index=DueIndexTable(client=dynamodb, table=settings.profiles_table),
-        cursor=ClockTable(client=dynamodb, table=settings.clock_table),
-        wake=WakeUps(Queue(client=clients.sqs(), url=settings.wake_ups_queue_url)),
+        shards=due_index.shards(clients.dynamodb(), profiles=settings.profiles_table, clock=settings.clock_table),
+        queue=Queue(client=clients.sqs(), url=settings.wake_ups_queue_url),
         clock=clock_from_environment(),
+        a_second=settings.wake_ups_a_second,
     )
 
 
 dependencies = prepared(connect)
 
 
+def run(given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False) -> dict[str, int]:
+    """Walk through all shards at once: ahead, and when nothing waits, back."""
+    now, wake = given.clock(), WakeUps(given.queue)
+    a_second = max(1, given.a_second // DUE_SHARDS)
+    ahead = partial(sweep, wake=wake, a_second=a_second, now=now, out_of_time=out_of_time)
+    back = partial(
+        find_stragglers,
+        wake=wake,
+        a_second=a_second,
+        now=now,
+        at_most=a_second * STRAGGLER_SECONDS,
+        out_of_time=out_of_time,
+    )
+    with ThreadPoolExecutor(DUE_SHARDS) as pool:
+        sent = sum(pool.map(ahead, given.shards))
+        # Last, so that those who are late already make nobody else late, however many they are.
+        quiet = given.queue.visible() <= given.a_second // 10
+        stragglers = sum(pool.map(back, given.shards)) if quiet else 0
+    count("WakeUpsSent", sent)
+    count("Stragglers", stragglers)
+    return {"sent": sent, "stragglers": stragglers}
+
+
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
-def handler(_event: Mapping[str, Any], _context: object) -> dict[str, int]:
+def handler(_event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     """Sweep the due index once."""
-    given = dependencies()
-    sent = sweep(index=given.index, cursor=given.cursor, wake=given.wake, now=given.clock())
-    count("WakeUpsSent", sent)
-    return {"sent": sent}
+
+    def out_of_time() -> bool:
+        return context.get_remaining_time_in_millis() < RESERVE
+
+    return run(dependencies(), out_of_time=out_of_time)

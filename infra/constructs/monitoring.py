@@ -28,6 +28,7 @@ from infra.jobs import (
     OPEN_PIXEL,
     OPEN_TIME_IMAGE,
     SEGMENT_RECOMPUTE,
+    WAKE_PROCESSOR,
     WEBHOOK_INGEST,
 )
 
@@ -132,6 +133,7 @@ class Monitoring(Construct):
         self._alarm("ApiErrors", failures, above=0, periods=2, why="The API answered with 5xx.")
         self._alarm_if_still(clock)
         self._watch_watermark()
+        self._watch_lateness()
         _dashboard(self, api=api, functions=functions, queues=queues, lag=lag)
 
     def _watch_functions(self, functions: Sequence[JobFunction]) -> None:
@@ -194,6 +196,12 @@ class Monitoring(Construct):
             alarm_description="The archive's watermark stands still: days are not compacted, recomputing waits.",
         ).add_alarm_action(self._action)
 
+    def _watch_lateness(self) -> None:
+        late = _lateness("Maximum")
+        # Three minutes running: one whose wake-up was lost is found two or three minutes late, and is no outage.
+        why = "Members leave their segments minutes late: see docs/operations.md."
+        self._alarm("WakeUpLateness", late, above=180, periods=3, why=why)
+
     def _alarm_if_still(self, clock: JobFunction) -> None:
         cloudwatch.Alarm(
             self,
@@ -205,6 +213,17 @@ class Monitoring(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
             alarm_description="segment_clock does not run: members leave their segments only when they are read.",
         ).add_alarm_action(self._action)
+
+
+def _lateness(statistic: str) -> cloudwatch.Metric:
+    """Return how long after they were due profiles were evaluated, in seconds."""
+    return cloudwatch.Metric(
+        namespace="Mailtailor",
+        metric_name="WakeUpLateness",
+        dimensions_map={"service": WAKE_PROCESSOR.name},
+        period=_MINUTE,
+        statistic=statistic,
+    )
 
 
 def _dashboard(
@@ -233,7 +252,11 @@ def _dashboard(
         ],
         [("Invocations", of_each("Invocations")), ("Duration p99 (ms)", of_each("Duration", "p99"))],
         [("Errors", of_each("Errors")), ("Throttles", of_each("Throttles"))],
-        [("Oldest message (s)", ages), ("Publisher lag (ms)", [lag])],
+        [
+            ("Oldest message (s)", ages),
+            ("Publisher lag (ms)", [lag]),
+            ("Wake-ups late (s)", [_lateness("p50"), _lateness("p99"), _lateness("Maximum")]),
+        ],
     ]
     cloudwatch.Dashboard(
         scope,

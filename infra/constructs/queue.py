@@ -90,6 +90,10 @@ class WorkQueue(Construct):
         """Return the right to put messages into the queue."""
         return allow(["sqs:SendMessage"], self.queue.queue_arn)
 
+    def measure(self) -> iam.PolicyStatement:
+        """Return the right to ask how many messages wait."""
+        return allow(["sqs:GetQueueAttributes"], self.queue.queue_arn)
+
     def work_off(self) -> iam.PolicyStatement:
         """Return the rights that an event source needs on the queue it reads, and the job to pace its retries."""
         actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility"]

@@ -35,6 +35,9 @@ POST = (apigatewayv2.HttpMethod.POST,)
 BURSTS: Final = {"BURSTS": "3/1000 6/10000", "PROVISIONAL_SECONDS": "3600"}
 """When clicks are a scanner's (links/milliseconds), and how long a hit waits for such a finding (docs/tracking.md)."""
 
+WAKE_UPS_A_SECOND: Final = "WakeUpsPerSecond"
+"""A parameter; settings are texts, and CDK gives a number's value only as a number."""
+
 ARCHIVE: Final = "ArchiveDA4CB258ArnBE8F3792"
 INTAKE: Final = "IntakeA0CA28E8Arn52054E15"
 """What the CDK calls the buckets' ARNs between the stacks."""
@@ -73,6 +76,23 @@ class AppStack(Stack):
             max_value=1000,
             description="How many batches of events are processed at once, at most",
         )
+        wake_up_concurrency = CfnParameter(
+            self,
+            "WakeUpConcurrency",
+            type="Number",
+            default=10,
+            min_value=2,
+            max_value=1000,
+            description="How many batches of wake-ups are processed at once, at most",
+        )
+        CfnParameter(
+            self,
+            WAKE_UPS_A_SECOND,
+            type="Number",
+            default=1000,
+            min_value=1,
+            description="How many people these evaluate in a second; when more are due, they are spread over the next",
+        )
         public_url = CfnParameter(
             self,
             "PublicUrl",
@@ -105,7 +125,7 @@ class AppStack(Stack):
         self._intake(api, base_url)
         self._content(api, base_url)
         self._images(api)
-        self._processing(processor_concurrency.value_as_number)
+        self._processing(processor_concurrency.value_as_number, wake_up_concurrency.value_as_number)
         self._rebuilding()
         self._recomputing()
         self._delivery(esp_webhook_url.value_as_string)
@@ -226,7 +246,7 @@ class AppStack(Stack):
             "/admin/profiles/{profile_id}/segments/{segment}", (apigatewayv2.HttpMethod.GET,), job=profile_api
         )
 
-    def _processing(self, processor_concurrency: float) -> None:
+    def _processing(self, processor_concurrency: float, wake_up_concurrency: float) -> None:
         data = self._data
         profiles = {"PROFILES_TABLE": data.profiles.table_name, "WAKE_UPS_QUEUE_URL": data.wake_ups.queue.queue_url}
         event_processor = self._add(
@@ -255,13 +275,14 @@ class AppStack(Stack):
             [data.wake_ups.work_off(), data.profiles.process(), data.wake_ups.send()],
             **profiles,
         )
-        QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=10)
+        QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=wake_up_concurrency)
 
         segment_clock = self._add(
             jobs.SEGMENT_CLOCK,
-            [data.profiles.find_due(), data.clock.read_and_put(), data.wake_ups.send()],
+            [data.profiles.find_due(), data.clock.read_and_put(), data.wake_ups.send(), data.wake_ups.measure()],
             **profiles,
             CLOCK_TABLE=data.clock.table_name,
+            WAKE_UPS_A_SECOND=Fn.ref(WAKE_UPS_A_SECOND),
         )
         events.Rule(
             self,

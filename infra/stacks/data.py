@@ -36,7 +36,8 @@ class DataStack(Stack):
         self.clock = ItemTable(self, "Clock")
 
         self.events = WorkQueue(self, "Events", consumer=EVENT_PROCESSOR)
-        self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR)
+        # With its pauses, this many tries bridge an hour in which the table cannot be written.
+        self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR, max_receives=12)
         self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
         # A profile is rebuilt when the archive has what was received lately, which takes a minute or two.
         self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=300)

@@ -45,7 +45,7 @@ ENVIRONMENT = {
     }
     | BURST_SETTINGS,
     "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
-    "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL"},
+    "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL", "WAKE_UPS_A_SECOND"},
     "membership_publisher": {"ESP_QUEUE_URL"},
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
     "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
@@ -153,7 +153,7 @@ def test_every_queue_has_dead_letters_that_are_kept_as_long_as_sqs_can(everythin
         if queue.id in dead_letters:
             assert queue.properties["MessageRetentionPeriod"] == 14 * 24 * 3600, str(queue)
         else:
-            tries = 30 if queue.id.startswith("Esp") else 5
+            tries = {"EspQueue": 30, "WakeUpsQueue": 12}.get(queue.id[:-8], 5)
             assert queue.properties["RedrivePolicy"]["maxReceiveCount"] == tries, str(queue)
 
 
@@ -183,14 +183,17 @@ def test_every_queue_source_answers_in_parts_is_limited_and_never_overlaps_its_c
     assert consumed == queues.keys() - _dead_letter_ids(everything)
 
 
-def test_the_number_of_processors_is_the_operators(app_stack: Template) -> None:
+def test_the_numbers_of_processors_are_the_operators(app_stack: Template) -> None:
     limits = [
         source.properties["ScalingConfig"]["MaximumConcurrency"]
         for source in app_stack.of_type("AWS::Lambda::EventSourceMapping")
         if "ScalingConfig" in source.properties
     ]
-    assert {"Ref": "ProcessorConcurrency"} in limits
-    assert app_stack.document["Parameters"]["ProcessorConcurrency"]["MinValue"] == 2
+    for name in ("ProcessorConcurrency", "WakeUpConcurrency"):
+        assert {"Ref": name} in limits
+        assert app_stack.document["Parameters"][name]["MinValue"] == 2
+    clock = app_stack.functions()["segment_clock"].properties["Environment"]["Variables"]
+    assert clock["WAKE_UPS_A_SECOND"] == {"Ref": "WakeUpsPerSecond"}
 
 
 def test_the_stream_is_read_from_its_start_in_order_and_loses_nothing(everything: Template) -> None:
@@ -361,12 +364,16 @@ def test_every_dead_letter_and_every_error_raises_an_alarm(everything: Template)
     assert _alarmed(everything, "5xx", "ApiId")
 
 
+MEASURES = {"ArchiveLag", "WakeUpLateness"}
+"""What functions tell of themselves that is no loss."""
+
+
 def test_what_a_function_counts_instead_of_failing_raises_an_alarm(everything: Template) -> None:
     # given
     alarmed = {
         (alarm.properties["Dimensions"][0]["Value"], alarm.properties["MetricName"])
         for alarm in everything.of_type("AWS::CloudWatch::Alarm")
-        if alarm.properties.get("Namespace") == "Mailtailor" and alarm.properties["MetricName"] != "ArchiveLag"
+        if alarm.properties.get("Namespace") == "Mailtailor" and alarm.properties["MetricName"] not in MEASURES
     }
     # then
     assert alarmed == {(job.name, loss) for job, losses in LOSSES.items() for loss in losses}
@@ -538,6 +545,31 @@ def test_the_archive_raises_an_alarm_when_its_watermark_stands_still_or_is_not_l
     assert alarm.properties["Dimensions"] == [{"Name": "service", "Value": "archive_watermark"}]
     assert alarm.properties["TreatMissingData"] == "breaching"
     assert alarm.properties["AlarmActions"]
+
+
+def test_members_who_leave_minutes_late_raise_an_alarm(everything: Template) -> None:
+    [alarm] = [
+        alarm
+        for alarm in everything.of_type("AWS::CloudWatch::Alarm")
+        if alarm.properties["MetricName"] == "WakeUpLateness"
+    ]
+    assert alarm.properties["Dimensions"] == [{"Name": "service", "Value": "wake_processor"}]
+    assert (alarm.properties["Statistic"], alarm.properties["Threshold"]) == ("Maximum", 180)
+    assert alarm.properties["AlarmActions"]
+
+
+def test_wake_ups_outlive_an_hour_in_which_the_table_cannot_be_written(everything: Template) -> None:
+    # given
+    [queue] = {
+        reference(source.properties["EventSourceArn"])
+        for source in everything.of_type("AWS::Lambda::EventSourceMapping")
+        if reference(source.properties["FunctionName"]) == everything.functions()["wake_processor"].id
+    }
+    tries = everything.one(queue).properties["RedrivePolicy"]["maxReceiveCount"]
+    # when each try is followed by the least pause that `aws.batches` makes
+    pauses = [min(900, 2 << min(count, 10)) for count in range(1, tries)]
+    # then
+    assert sum(pauses) >= 3_600
 
 
 def test_who_was_erased_is_known_longer_than_any_message_lives_and_not_for_ever(everything: Template) -> None:

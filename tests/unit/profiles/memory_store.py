@@ -1,4 +1,4 @@
-"""Profiles in memory, with the same conditions as the table: a fake, not a mock."""
+"""Profiles and cursors in memory, with the same conditions as the tables: fakes, not mocks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mailtailor.aws.profile_table import loaded
 from mailtailor.profiles.profile import Flip, Profile
 from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded
+from mailtailor.profiles.sweep import Place
 
 
 class MemoryStore:
@@ -60,3 +61,19 @@ class MemoryStore:
 
     def profile(self, profile_id: str) -> Profile:
         return self._loaded(profile_id).profile
+
+
+class MemoryCursor:
+    """A walk's place."""
+
+    def __init__(self) -> None:
+        self.place: Place | None = None
+
+    def read(self) -> Place | None:
+        return self.place
+
+    def move(self, since: Place | None, to: Place) -> bool:
+        if self.place != since:
+            return False
+        self.place = to
+        return True

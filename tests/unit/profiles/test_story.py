@@ -16,10 +16,10 @@ import pytest
 from mailtailor.events.event import Event
 from mailtailor.instant import HOUR, MINUTE, SECOND
 from mailtailor.profiles.processing import Processor, WakeUpProcessor
-from mailtailor.profiles.sweep import sweep
+from mailtailor.profiles.sweep import Place, Shard, find_stragglers, sweep
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
-from tests.unit.profiles.memory_store import MemoryStore
+from tests.unit.profiles.memory_store import MemoryCursor, MemoryStore
 from tests.unit.segments.oracle import Happening, truth
 
 START = 1_790_000_000_000
@@ -58,7 +58,7 @@ class Story:
         """Ids of the events of acknowledged messages."""
         self.wake_ups: list[tuple[int, str]] = []
         self.rebuilds: list[str] = []
-        self.cursor: int | None = None
+        self.shard = Shard(index=self, ahead=MemoryCursor(), back=MemoryCursor())
 
     def fresh(self) -> Processor:
         return Processor(
@@ -103,15 +103,10 @@ class Story:
 
     # The due index and its cursor.
 
-    def due(self, hour: int, start: int, end: int) -> Iterator[list[tuple[str, int]]]:
-        waiting = [(one, int(item["due_at"]["N"])) for one, item in list(self.store.items.items()) if "due_at" in item]
-        yield [(one, at) for one, at in waiting if at // HOUR == hour and start <= at < end]
-
-    def read(self) -> int | None:
-        return self.cursor
-
-    def advance(self, to: int) -> None:
-        self.cursor = max(to, self.cursor or 0)
+    def due(self, hour: int, start: Place, end: int) -> Iterator[list[Place]]:
+        waiting = [Place(int(item["due_at"]["N"]), one) for one, item in self.store.items.items() if "due_at" in item]
+        if found := sorted(one for one in waiting if one.due_at // HOUR == hour and start < one < (end,)):
+            yield found
 
     # What goes on.
 
@@ -195,7 +190,8 @@ class Story:
 
     def sweep(self) -> None:
         try:
-            sweep(index=self, cursor=self, wake=self.wake, now=self.now)
+            sweep(self.shard, wake=self.wake, a_second=1_000, now=self.now)
+            find_stragglers(self.shard, wake=self.wake, a_second=1_000, now=self.now, at_most=1_000)
         except Crash:
             return
 

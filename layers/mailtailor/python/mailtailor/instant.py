@@ -17,6 +17,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+SKEW: Final = 5 * SECOND
+"""More than two machines' clocks differ; `aws.clock` sees to that."""
+
 FOREVER: Final[Instant] = 1 << 62
 """An instant later than any that can occur: "does not change by time"."""
 

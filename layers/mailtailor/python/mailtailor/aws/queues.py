@@ -33,12 +33,16 @@ class Queue:
         self._client = client
         self._url = url
 
-    def send(self, body: str, *, delay_seconds: int = 0) -> None:
-        """Send one message, to be delivered after `delay_seconds` (0 to 900)."""
-        self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_seconds)
+    def send(self, body: str) -> None:
+        """Send one message."""
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
-    def send_all(self, bodies: Iterable[str], *, delay_seconds: int = 0) -> None:
-        """Send many messages, in as few requests as SQS allows.
+    def send_all(self, bodies: Iterable[str]) -> None:
+        """Send many messages, in as few requests as SQS allows; see `send_delayed`."""
+        self.send_delayed((body, None) for body in bodies)
+
+    def send_delayed(self, messages: Iterable[tuple[str, int | None]]) -> None:
+        """Send many messages, each to be delivered after so many seconds (0 to 900), None for the queue's own delay.
 
         Raises
         ------
@@ -47,15 +51,22 @@ class Queue:
         """
         entries: list[SendMessageBatchRequestEntryTypeDef] = []
         size = 0
-        for body in bodies:
+        for body, delay in messages:
             length = len(body.encode())
             if entries and (len(entries) == MAX_ENTRIES or size + length > MAX_REQUEST_BYTES):
                 self._send_batch(entries)
                 entries, size = [], 0
-            entries.append({"Id": str(len(entries)), "MessageBody": body, "DelaySeconds": delay_seconds})
+            entry: SendMessageBatchRequestEntryTypeDef = {"Id": str(len(entries)), "MessageBody": body}
+            # Not 0 for none: it would overrule the queue's.
+            entries.append(entry if delay is None else {**entry, "DelaySeconds": delay})
             size += length
         if entries:
             self._send_batch(entries)
+
+    def visible(self) -> int:
+        """Return about how many messages wait to be delivered now; it is up to a minute old."""
+        asked = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(asked["Attributes"]["ApproximateNumberOfMessages"])
 
     def _send_batch(self, entries: list[SendMessageBatchRequestEntryTypeDef]) -> None:
         failed = self._client.send_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", [])

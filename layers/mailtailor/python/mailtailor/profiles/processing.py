@@ -14,7 +14,7 @@ from typing import Final
 
 from mailtailor.consent.policy import basis
 from mailtailor.events.event import Event
-from mailtailor.instant import SECOND, Instant
+from mailtailor.instant import SECOND, SKEW, Instant
 from mailtailor.profiles import projection, stitching
 from mailtailor.profiles.profile import NEAR, Flip, Profile
 from mailtailor.profiles.projection import Merged
@@ -26,8 +26,6 @@ PROFILES_AT_ONCE: Final = 100
 """As many as one request reads; few enough that little time passes between a profile's read and its write."""
 MERGES_AT_ONCE: Final = 50
 """Profiles that become part of another in one write, well below the 100 items of a transaction."""
-SKEW: Final = 5 * SECOND
-"""More than two machines' clocks differ."""
 MAX_HOPS: Final = 4
 """Pointers followed from one profile to another; each merge adds at most one."""
 MAX_KNOWN_POINTERS: Final = 10_000

@@ -1,73 +1,195 @@
 """Finds profiles that are due and sends their wake-ups, each timed to the second.
 
-The writer of a profile sends wake-ups that are due within minutes itself. The sweep looks a little ahead for all
-others, and a little back for stragglers: profiles still armed although due, because a wake-up was lost. A cursor says
-how far sweeps have looked, so that after an outage, or when the demonstration's time is moved, none is left out.
+The writer of a profile sends wake-ups that are due within minutes itself. For all others each shard of the due index
+is walked through each minute, a little ahead of time. A cursor says how far the walk has come, page by page, so that
+one that dies goes on where it stopped, and nobody is left out after an outage or when the demonstration's time moves.
+
+A second walk looks back for stragglers: profiles still armed although due, because a wake-up was lost or the index told
+of them too late. It is for the time when the queue is nearly empty: before, who is overdue is merely waiting.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Protocol
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
 
-from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, SKEW, Instant
 
 LOOK_AHEAD: Final = 2 * MINUTE
 """Twice the clock's interval: one sweep that fails or comes late makes no wake-up late."""
 STRAGGLER_AGE: Final = 2 * MINUTE
-"""A profile this long overdue is no longer merely waiting in the queue."""
+"""A profile this long overdue is no longer merely on its way through the queue."""
 STRAGGLER_REACH: Final = HOUR
 DEEP_REACH: Final = DAY
 """Once an hour, for those whose wake-ups all failed while something was down for longer."""
+MAX_DELAY: Final = 900
+"""Seconds; SQS holds no message back for longer."""
+
+
+class Place(NamedTuple):
+    """A profile's place in a shard, or how far a walk has come: everybody before has been sent."""
+
+    due_at: Instant
+    profile_id: str = ""
+    """Of those due at that instant the last that was sent; empty if none was."""
+
+
+AT_REST: Final = Place(0)
+"""Where the cursor of a walk lies that has reached its end and begins anew the next time."""
 
 Wake = Callable[[Mapping[int, list[str]]], None]
+"""Sends wake-ups: profile ids by the seconds until they are to be delivered."""
 
 
-class DueIndex(Protocol):
-    """The profiles that wait, by the instant they are due."""
+class DueShard(Protocol):
+    """The profiles of one shard that wait, by the instant they are due."""
 
-    def due(self, hour: int, start: Instant, end: Instant) -> Iterator[list[tuple[str, Instant]]]:
-        """Yield pages of (profile id, due instant) with `start <= due < end` in one hour since the epoch."""
+    def due(self, hour: int, start: Place, end: Instant) -> Iterator[Sequence[Place]]:
+        """Yield pages of those due in one hour since the epoch, behind `start` and before `end`, in their order."""
 
 
 class Cursor(Protocol):
-    """Remembers up to which instant sweeps have looked."""
+    """Remembers the place of one walk."""
 
-    def read(self) -> Instant | None:
-        """Return the instant, None before the first sweep."""
+    def read(self) -> Place | None:
+        """Return the place, None before the first walk."""
 
-    def advance(self, to: Instant) -> None:
-        """Move forward; never back, though two sweeps may overlap."""
+    def move(self, since: Place | None, to: Place) -> bool:
+        """Move from the place that was read; return False if another walk has moved it meanwhile."""
 
 
-def sweep(*, index: DueIndex, cursor: Cursor, wake: Wake, now: Instant) -> int:
-    """Send the wake-ups of all profiles due up to `LOOK_AHEAD` from now; return how many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """A shard of the due index, with the cursors of the walk ahead and of the walk back."""
 
-    The cursor advances hour by hour, so that a sweep over a long gap that is cut short goes on where it stopped.
+    index: DueShard
+    ahead: Cursor
+    back: Cursor
+
+
+class Pace:
+    """Spreads wake-ups of the same second over as many seconds as their work takes.
+
+    Each second by itself: where a hundred thousand are due at once, who is due five seconds later waits behind a
+    second's work, not behind all of them.
+
+    Parameters
+    ----------
+    a_second
+        How many are evaluated in a second.
+    """
+
+    def __init__(self, a_second: int) -> None:
+        self._a_second = max(1, a_second)
+        self._sent: Counter[int] = Counter()
+
+    def delay(self, due_in: int) -> int:
+        """Return for how many seconds to hold back the next wake-up that is due in so many milliseconds."""
+        # Rounded up: a wake-up that comes early would only have to be sent again.
+        second = max(0, -(-due_in // SECOND))
+        before = self._sent[second]
+        self._sent[second] += 1
+        return min(MAX_DELAY, second + before // self._a_second)
+
+
+def sweep(
+    shard: Shard, *, wake: Wake, a_second: int, now: Instant, out_of_time: Callable[[], bool] = lambda: False
+) -> int:
+    """Send the wake-ups of a shard's profiles due up to `LOOK_AHEAD` from now; return how many.
+
+    Parameters
+    ----------
+    a_second
+        How many of a shard are evaluated in a second.
     """
     end = now + LOOK_AHEAD
-    swept = cursor.read()
-    start = min(end, swept if swept is not None else now - STRAGGLER_REACH)
-    overdue = min(start, now - STRAGGLER_AGE)
-    reach = DEEP_REACH if start // HOUR < end // HOUR else STRAGGLER_REACH
-    sent = 0
-    while start < end:
-        until = min(end, (start // HOUR + 1) * HOUR)
-        sent += _send(index, wake, start, until, now)
-        cursor.advance(until)
-        start = until
-    # Last, so that those who are late already make nobody else late, however many they are.
-    return sent + _send(index, wake, now - reach, overdue, now)
+    known = shard.ahead.read()
+    if known is None:
+        start = Place(now - STRAGGLER_REACH)
+    elif known.due_at > end + SKEW:
+        # Whoever moved it there had a clock that was ahead. Those due meanwhile are stragglers, or begin here.
+        start = Place(now - STRAGGLER_AGE)
+    else:
+        start = known
+    if start.due_at >= end:
+        return 0
+    walk = _Walk(shard.index, shard.ahead, wake, Pace(a_second), now)
+    return walk.go(known, start, end, rest=Place(end), at_most=sys.maxsize, out_of_time=out_of_time)
 
 
-def _send(index: DueIndex, wake: Wake, start: Instant, end: Instant, now: Instant) -> int:
-    sent = 0
-    for hour in range(start // HOUR, (end - 1) // HOUR + 1) if start < end else ():
-        for page in index.due(hour, start, end):
-            by_delay: defaultdict[int, list[str]] = defaultdict(list)
-            for profile_id, due_at in page:
-                by_delay[max(0, -(-(due_at - now) // SECOND))].append(profile_id)
-            wake(by_delay)
-            sent += len(page)
-    return sent
+def find_stragglers(
+    shard: Shard,
+    *,
+    wake: Wake,
+    a_second: int,
+    now: Instant,
+    at_most: int,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> int:
+    """Send the wake-ups of a shard's profiles that are overdue; return how many.
+
+    Parameters
+    ----------
+    a_second
+        How many of a shard are evaluated in a second.
+    at_most
+        How many are sent at once; the next call goes on behind them before it begins anew.
+    """
+    end = now - STRAGGLER_AGE
+    known = shard.back.read()
+    if known is not None and AT_REST < known < Place(end):
+        start = known
+    else:
+        # Sweeps come each minute, so at least one an hour falls into these two.
+        start = Place(now - (DEEP_REACH if now % HOUR < 2 * MINUTE else STRAGGLER_REACH))
+    walk = _Walk(shard.index, shard.back, wake, Pace(a_second), now)
+    return walk.go(known, start, end, rest=AT_REST, at_most=at_most, out_of_time=out_of_time)
+
+
+class _Walk:
+    """Goes through a shard and sends everybody it meets, noting how far it has come after each page."""
+
+    def __init__(self, index: DueShard, cursor: Cursor, wake: Wake, pace: Pace, now: Instant) -> None:
+        self._index = index
+        self._cursor = cursor
+        self._wake = wake
+        self._pace = pace
+        self._now = now
+
+    def go(
+        self,
+        known: Place | None,
+        start: Place,
+        end: Instant,
+        *,
+        rest: Place,
+        at_most: int,
+        out_of_time: Callable[[], bool],
+    ) -> int:
+        """Go from `start` to `end`, and leave the cursor at `rest`; return how many were sent.
+
+        If time runs out, `at_most` are sent, or another walk turns out to be under way, the rest is for the next.
+        """
+        sent = 0
+        for hour in range(start.due_at // HOUR, (end - 1) // HOUR + 1):
+            for page in self._index.due(hour, start, end):
+                some = page[: at_most - sent]
+                self._send(some)
+                sent += len(some)
+                if not self._cursor.move(known, some[-1]):
+                    return sent
+                known = some[-1]
+                if sent >= at_most or out_of_time():
+                    return sent
+        if known != rest:
+            self._cursor.move(known, rest)
+        return sent
+
+    def _send(self, page: Sequence[Place]) -> None:
+        by_delay: defaultdict[int, list[str]] = defaultdict(list)
+        for due_at, profile_id in page:
+            by_delay[self._pace.delay(due_at - self._now)].append(profile_id)
+        self._wake(by_delay)
