@@ -18,6 +18,7 @@ from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.events.envelope import Fetch, unpack
 from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
@@ -58,6 +59,7 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
+    dynamodb = clients.dynamodb()
     sqs = clients.sqs()
     large = LargeEvents(clients.s3(), settings.intake_bucket)
     rebuilds_queue = Queue(client=sqs, url=settings.rebuilds_queue_url)
@@ -67,12 +69,12 @@ def connect() -> Dependencies:
 
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     processor = Processor(
-        store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
+        store=ProfileTable(client=dynamodb, table=settings.profiles_table),
         engine=Engine(definitions.segments(), bursts=bursts),
         archive=EventQueue(Queue(client=sqs, url=settings.archive_queue_url), large).send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         rebuild=rebuild,
-        clock=clock_from_environment(),
+        clock=clock_from_environment(WitnessedClock(dynamodb)),
         pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs, large.fetch)

@@ -21,6 +21,7 @@ from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.events import archive
 from mailtailor.events.envelope import nowhere, pack
 from mailtailor.events.event import Event
@@ -60,6 +61,7 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
+    dynamodb = clients.dynamodb()
     sqs = clients.sqs()
     archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
 
@@ -69,7 +71,7 @@ def connect() -> Dependencies:
     s3 = clients.s3(connections=CONNECTIONS)
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     rebuilder = Rebuilder(
-        store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
+        store=ProfileTable(client=dynamodb, table=settings.profiles_table),
         engine=Engine(definitions.segments(), bursts=bursts),
         history=ArchiveHistory(
             bucket=ArchiveBucket(client=s3, bucket=settings.archive_bucket),
@@ -82,7 +84,7 @@ def connect() -> Dependencies:
         ),
         archive=send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
-        clock=clock_from_environment(),
+        clock=clock_from_environment(WitnessedClock(dynamodb)),
         pause=pause_after_conflict,
     )
     return Dependencies(rebuilder, sqs)

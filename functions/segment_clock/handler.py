@@ -15,6 +15,7 @@ from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.profiles.sweep import Shard, find_stragglers, sweep
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ class Dependencies:
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
-    settings = from_environment(Settings)
+    settings, sqs = from_environment(Settings), clients.sqs()
     return Dependencies(
         shards=due_index.shards(clients.dynamodb(), profiles=settings.profiles_table, clock=settings.clock_table),
-        queue=Queue(client=clients.sqs(), url=settings.wake_ups_queue_url),
-        clock=clock_from_environment(),
+        queue=Queue(client=sqs, url=settings.wake_ups_queue_url),
+        clock=clock_from_environment(WitnessedClock(sqs)),
         a_second=settings.wake_ups_a_second,
     )
 
@@ -64,6 +65,8 @@ dependencies = prepared(connect)
 
 def run(given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False) -> dict[str, int]:
     """Walk through all shards at once: ahead, and when nothing waits, back."""
+    # Asked first, for the answer tells whether our clock is right.
+    quiet = given.queue.visible() <= given.a_second // 10
     now, wake = given.clock(), WakeUps(given.queue)
     a_second = max(1, given.a_second // DUE_SHARDS)
     ahead = partial(sweep, wake=wake, a_second=a_second, now=now, out_of_time=out_of_time)
@@ -78,7 +81,6 @@ def run(given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False)
     with ThreadPoolExecutor(DUE_SHARDS) as pool:
         sent = sum(pool.map(ahead, given.shards))
         # Last, so that those who are late already make nobody else late, however many they are.
-        quiet = given.queue.visible() <= given.a_second // 10
         stragglers = sum(pool.map(back, given.shards)) if quiet else 0
     count("WakeUpsSent", sent)
     count("Stragglers", stragglers)

@@ -23,6 +23,7 @@ from mailtailor.aws.recompute_bucket import BucketRecomputer
 from mailtailor.aws.recompute_runs import RecomputeRuns, pack, unpack
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.events import archive
 from mailtailor.events.envelope import nowhere
 from mailtailor.events.envelope import pack as pack_events
@@ -73,7 +74,7 @@ def connect() -> Dependencies:
     archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
     rebuilds = Queue(client=sqs, url=settings.rebuilds_queue_url)
     profiles = ProfileTable(client=dynamodb, table=settings.profiles_table)
-    clock = clock_from_environment()
+    clock = clock_from_environment(WitnessedClock(dynamodb))
 
     def send(events: Iterable[Event]) -> None:
         archive_queue.send_all(pack_events((event.model_dump_json(exclude_defaults=True) for event in events), nowhere))

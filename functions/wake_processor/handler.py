@@ -14,6 +14,7 @@ from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.instant import SECOND
 from mailtailor.profiles.processing import WakeUpProcessor
 from mailtailor.profiles.wake_up import unpack
@@ -47,12 +48,13 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
+    dynamodb = clients.dynamodb()
     sqs = clients.sqs()
     processor = WakeUpProcessor(
-        store=ProfileTable(client=clients.dynamodb(), table=settings.profiles_table),
+        store=ProfileTable(client=dynamodb, table=settings.profiles_table),
         engine=Engine(definitions.segments(), bursts=BurstSettings(provisional=settings.provisional_seconds * SECOND)),
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
-        clock=clock_from_environment(),
+        clock=clock_from_environment(WitnessedClock(dynamodb)),
         pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -253,6 +254,25 @@ def test_the_clock_wakes_who_is_due_and_the_member_leaves(cloud: Cloud) -> None:
     assert flip["M"]["entered"] == {"BOOL": False}
     assert flip["M"]["reason"] == {"S": "time"}
     assert "due_at" not in item
+
+
+def test_nobody_leaves_early_though_the_machines_clock_is_an_hour_ahead(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a purchase that stops counting in half an hour
+    bought = now() - 7 * DAY + 30 * MINUTE
+    event_processor.handler(cloud.deliver(body(consented(), event("order_completed", at=bought))), CONTEXT)
+    # when a wake-up comes too early, and an event, to machines whose clocks are ahead
+    ahead = SimpleNamespace(time_ns=lambda: time.time_ns() + 3_600 * 10**9)
+    monkeypatch.setattr("mailtailor.aws.clock.time", ahead)
+    woken = cloud.deliver(json.dumps({"v": 1, "profiles": [ANNA]}), queue="wake")
+    assert wake_processor.handler(woken, CONTEXT) == {"batchItemFailures": []}
+    event_processor.handler(cloud.deliver(body(event("identified", attributes={"n": 1}))), CONTEXT)
+    # then
+    item = cloud.dynamodb.get_item(TableName="profiles", Key={"id": {"S": ANNA}})["Item"]
+    assert cloud.members() == {"recent_purchasers"}
+    assert int(item["as_of"]["N"]) <= now()
+    assert int(item["due_at"]["N"]) == bought + 7 * DAY
 
 
 def test_a_message_of_wake_ups_that_is_none_is_poison(cloud: Cloud) -> None:

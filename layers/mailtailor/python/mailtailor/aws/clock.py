@@ -19,23 +19,23 @@ def system_clock() -> Instant:
     return time.time_ns() // 1_000_000
 
 
-def clock_from_environment() -> Clock:
-    """Return the system's clock, or on one machine the demonstration's, which can be moved forward.
+def clock_from_environment(own: Clock = system_clock) -> Clock:
+    """Return a function's `own` clock, or on one machine the demonstration's, which can be moved forward.
 
     The variable names a file with an offset in milliseconds. No template sets it: only the local system's own
     process environment does, so a deployed function cannot have its time moved.
     """
     file = os.environ.get(OFFSET_FILE_VARIABLE)
-    return moved_clock(Path(file)) if file else system_clock
+    return moved_clock(Path(file), own) if file else own
 
 
-def moved_clock(path: Path) -> Clock:
-    """Return the system's clock, moved by the milliseconds that the file at `path` says, if it says any."""
+def moved_clock(path: Path, own: Clock = system_clock) -> Clock:
+    """Return the clock `own`, moved by the milliseconds that the file at `path` says, if it says any."""
 
     def moved() -> Instant:
         try:
-            return system_clock() + int(path.read_text())
+            return own() + int(path.read_text())
         except (FileNotFoundError, ValueError):
-            return system_clock()
+            return own()
 
     return moved
