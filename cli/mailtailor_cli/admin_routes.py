@@ -14,7 +14,7 @@ from mailtailor_cli.keys import asking
 
 @dataclass(frozen=True, slots=True)
 class AdminFunction:
-    """A function that answers GET requests.
+    """A function that answers requests in JSON.
 
     Attributes
     ----------
@@ -31,18 +31,25 @@ class AdminFunction:
     failed: str
 
     def ask(self, system: Connection, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Return the answer to a request.
+        """Return the answer to a GET request.
 
         Raises
         ------
         MailtailorError
             If the function refuses, with its own sentence, or does not answer.
         """
+        return self._answered(system, path, "GET", queryStringParameters=dict(query))
+
+    def post(self, system: Connection, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a POST request; raise `MailtailorError` as `ask` does."""
+        return self._answered(system, path, "POST", body=json.dumps(body))
+
+    def _answered(self, system: Connection, path: str, method: str, **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         event = {
             "version": "2.0",
             "rawPath": path,
-            "queryStringParameters": dict(query),
-            "requestContext": {"requestId": "mailtailor-cli", "http": {"method": "GET"}},
+            "requestContext": {"requestId": "mailtailor-cli", "http": {"method": method}},
+            **rest,
         }
         response = self._invoked(system, event)
         if "statusCode" not in response:

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, campaigns, esp, events, ingest_keys, privacy, segments, tokens
+from mailtailor_cli import admin, blocks, campaigns, esp, events, ingest_keys, privacy, segments, tokens
+from mailtailor_cli.block_preview import coverage, preview
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
 from mailtailor_cli.up import up
@@ -27,8 +28,11 @@ app = typer.Typer(
 app.command()(up)
 app.command()(instrument)
 segments.app.command()(recompute)
+blocks.app.command()(preview)
+blocks.app.command()(coverage)
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(admin.app, name="admin")
+app.add_typer(blocks.app, name="blocks")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(esp.app, name="esp")
 app.add_typer(events.app, name="events")
