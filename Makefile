@@ -34,10 +34,10 @@ test: $(STAMP) ## Run all tests: unit, integration, infrastructure, then end to 
 synth: $(STAMP) ## Write the CloudFormation templates to cdk.out/, without an AWS account
 	$(BIN)/python -m infra.app
 
-nightly: $(STAMP) ## Compare the segment engine with a count over whole histories, a million times
+nightly: $(STAMP) ## Compare segments with whole histories a million times, and let functions die at every request
 	$(BIN)/python -m tests.nightly
 
-mutants: $(STAMP) ## Plant bugs into the segment engine and see that the tests' random lives find each
+mutants: $(STAMP) ## Plant bugs into the segment engine and the order of effects, and see that the tests find each
 	$(BIN)/python -m tests.mutants
 
 bench: $(STAMP) ## Run the benchmarks, print a table and write bench.json

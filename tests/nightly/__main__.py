@@ -1,6 +1,6 @@
-"""`make nightly`: plays random lives until a million comparisons of the engine with the whole history are made.
+"""`make nightly`: compares the engine with whole histories a million times, and lets functions die at every request.
 
-Takes the first seed as an argument, else the days since 1970, so that every night plays other lives.
+Takes the first seed of the lives as an argument, else the days since 1970, so that every night plays other lives.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tests.nightly import crashes
 from tests.unit.segments.replay import Mismatch, Replay
 
 CHECKS: Final = 1_000_000
@@ -19,7 +20,12 @@ SEEDS_A_DAY: Final = 100_000
 
 
 def main() -> int:
-    """Play, and return 1 if anything differed."""
+    """Do all, and return 1 if anything was wrong."""
+    return max(compare(), crashes.main())
+
+
+def compare() -> int:
+    """Play lives, and return 1 if anything differed."""
     console = Console()
     first = int(sys.argv[1]) if len(sys.argv) > 1 else int(time.time() // 86_400) * SEEDS_A_DAY
     seed, checks = first, 0

@@ -1,0 +1,351 @@
+"""An hour of four people's lives, and what has to be true when it has come to rest, whatever went wrong in it.
+
+What happens is the same in every run, to the millisecond; a fault changes only when it is noticed. So one count over
+everything that happened says what memberships have to be in the end.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from mailtailor.aws.event_queue import EventQueue, LargeEvents
+from mailtailor.aws.recompute_runs import RecomputeRuns, Run, pack
+from mailtailor.events.archive import READ_SQL, bucket
+from mailtailor.events.event import Event
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
+from mailtailor.segments.definition import Condition, SegmentDefinition
+from tests.integration.crashes.cloud import Cloud, cloud
+from tests.integration.crashes.wire import Fault, Point
+from tests.unit.segments.whole_history import Happened, History, holds
+
+START: Final = 1_790_002_800_000
+"""A full hour."""
+ANNA, BROWSER, CARL, DORA = "A" * 22, "B" * 22, "C" * 22, "D" * 22
+BOB: Final = next(one for n in range(1_000) if bucket(one := f"{n:022}") == bucket(ANNA))
+"""In the same bucket of the archive as Anna."""
+BUCKETS: Final = sorted({bucket(one) for one in (ANNA, BROWSER, BOB, CARL, DORA)})
+KINDS: Final = {BROWSER: "anonymous_id"}
+BOTH: Final = {"tracking": True, "personalization": True}
+REST: Final = DAY
+"""Longer than anything may take to come to rest."""
+
+
+def segment(name: str, **rule: Any) -> SegmentDefinition:
+    """Return a segment."""
+    return SegmentDefinition.model_validate({"name": name, "description": name, "rule": rule})
+
+
+ABANDONERS: Final = segment(
+    "abandoners",
+    all=[{"event": "product_viewed", "within": "20m"}, {"not": {"event": "product_added", "within": "20m"}}],
+)
+CLICKERS: Final = segment("clickers", event="email_link_clicked", at_least=2, within="2h")
+FRESH: Final = segment("fresh", event="product_viewed", within="21m")
+"""Left a minute after the other, so that a wake-up is near when one is worked off."""
+PLUS: Final = segment("plus", attribute="plan", **{"is": "plus"})
+OLD: Final = (
+    ABANDONERS,
+    CLICKERS,
+    FRESH,
+    PLUS,
+    segment("viewers", event="product_viewed", within="30m"),
+    segment("buyers", event="order_completed", at_least=2, within="2h"),
+    segment("dropped", event="order_completed", within="2h"),
+)
+NEW: Final = (
+    ABANDONERS,
+    CLICKERS,
+    FRESH,
+    PLUS,
+    segment("viewers", event="product_viewed", within="100m"),
+    segment("buyers", event="order_completed", at_least=1, within="2h"),
+    segment("customers", event="order_completed", first=True, older_than="40m"),
+    segment("silent", **{"not": {"event": "product_viewed", "within": "2h"}}),
+)
+CONDITIONS: Final[Mapping[str, Condition]] = {one.name: one.rule for one in NEW}
+
+
+def happened(event_type: str, name: str, who: str, at: int, **more: Any) -> dict[str, Any]:
+    """Return an event without the instant of its receipt; `at` is in milliseconds since the start."""
+    identities = [{"kind": KINDS.get(who, "user_id"), "id": who}]
+    return {
+        "id": name,
+        "type": event_type,
+        "source": "test",
+        "identities": identities,
+        "occurred_at": START + at,
+        **more,
+    }
+
+
+def click(name: str, who: str, at: int, *, position: int, campaign: str) -> dict[str, Any]:
+    """Return a click on a link of a mail."""
+    properties = {"campaign": campaign, "position": position}
+    return happened("email_link_clicked", name, who, at, properties=properties)
+
+
+def consent(name: str, who: str, at: int, **granted: bool) -> dict[str, Any]:
+    """Return a statement."""
+    return happened("consent_changed", name, who, at, consent=granted)
+
+
+FIRST_ORDER: Final = happened("order_completed", "o1", BOB, MINUTE)
+BECOMES_ANNA: Final = {
+    **happened("identified", "i1", ANNA, 2 * MINUTE, attributes={"plan": "plus"}),
+    "identities": [{"kind": "user_id", "id": ANNA}, {"kind": "anonymous_id", "id": BROWSER}],
+}
+
+SCRIPT: Final[tuple[tuple[int, tuple[dict[str, Any], ...]], ...]] = (
+    # When it is noticed, in minutes, and what, each in a message of its own. First all say what they allow.
+    (0, tuple(consent(f"yes-{one}", one, -HOUR, **BOTH) for one in (ANNA, BROWSER, BOB, DORA))),
+    (
+        1,
+        (
+            happened("product_viewed", "v1", BROWSER, MINUTE),
+            FIRST_ORDER,
+            happened("product_viewed", "v-carl", CARL, MINUTE),
+            happened("order_completed", "o-carl", CARL, MINUTE),
+            happened("order_completed", "o-dora", DORA, MINUTE),
+        ),
+    ),
+    # The browser turns out to be Anna's; an order is told twice, a view late.
+    (2, (BECOMES_ANNA, FIRST_ORDER, happened("product_viewed", "v2", ANNA, -2 * MINUTE))),
+    # A mail scanner clicks for Bob, which its third click shows; he and Anna click too.
+    (
+        4,
+        (
+            click("b1", BOB, 4 * MINUTE, position=1, campaign="spring"),
+            click("b2", BOB, 4 * MINUTE + 300, position=2, campaign="spring"),
+            click("c1", ANNA, 4 * MINUTE, position=1, campaign="spring"),
+            happened("product_added", "a1", ANNA, 4 * MINUTE),
+        ),
+    ),
+    (
+        6,
+        (
+            click("b3", BOB, 4 * MINUTE + 600, position=3, campaign="spring"),
+            click("b4", BOB, 5 * MINUTE, position=1, campaign="summer"),
+            happened("order_completed", "o2", ANNA, 6 * MINUTE, properties={"note": "x" * 950_000}),
+            happened("order_completed", "o3", BOB, 5 * MINUTE),
+        ),
+    ),
+    # Two take back what they allowed. A scanner clicks twice for Anna.
+    (
+        8,
+        (
+            consent("no-bob", BOB, 8 * MINUTE, personalization=False),
+            consent("no-dora", DORA, 8 * MINUTE, personalization=False),
+            click("d1", ANNA, 7 * MINUTE, position=1, campaign="autumn"),
+            click("d2", ANNA, 7 * MINUTE + 300, position=2, campaign="autumn"),
+        ),
+    ),
+    # Views that have nearly left their windows, so that whoever writes sends the wake-ups; Bob allows all again.
+    (
+        18,
+        (
+            happened("product_viewed", "v3", BOB, -MINUTE - 30 * SECOND),
+            consent("yes-again", BOB, 17 * MINUTE, personalization=True),
+            happened("order_completed", "o5", ANNA, 17 * MINUTE),
+        ),
+    ),
+    (24, (happened("product_viewed", "v4", BOB, 23 * MINUTE), happened("identified", "i2", ANNA, 22 * MINUTE))),
+    # The scanner's third click for Anna comes when the others count as a person's.
+    (
+        30,
+        (
+            click("d3", ANNA, 7 * MINUTE + 600, position=3, campaign="autumn"),
+            click("c2", ANNA, 29 * MINUTE, position=2, campaign="summer"),
+            happened("identified", "i3", BOB, 29 * MINUTE, attributes={"plan": "plus"}),
+        ),
+    ),
+    # An order was a test. Anna waits for her rebuild when everybody is recomputed.
+    (38, (happened("event_corrected", "x1", ANNA, 17 * MINUTE, properties={"corrects": "o5", "deleted": True}),)),
+    (42, (happened("order_completed", "o4", DORA, 41 * MINUTE), happened("product_viewed", "v5", ANNA, 40 * MINUTE))),
+)
+DEPLOYED: Final = 25 * MINUTE
+RECOMPUTED: Final = 40 * MINUTE
+END: Final = 60 * MINUTE
+
+BURST: Final = ("b1", "b2", "b3", "d1", "d2", "d3")
+REFUSED: Final = {"v-carl"}
+DELETED: Final = {"o5"}
+OF: Final = {ANNA: {ANNA, BROWSER}, BOB: {BOB}, CARL: {CARL}, DORA: {DORA}}
+WITHOUT_CONSENT: Final = {CARL, DORA}
+
+
+def play(fault: Fault | None, look: Callable[[Cloud], None] = lambda _cloud: None) -> list[Point]:
+    """Play the hour with a fault, check what came of it, and return the requests that functions made.
+
+    Parameters
+    ----------
+    fault
+        What goes wrong.
+    look
+        Is shown the cloud in the end.
+    """
+    with cloud(start=START, fault=fault, segments=OLD) as world:
+        _live(world)
+        _rest(world)
+        check(world)
+        # When everything stood still for hours, all that ends has ended.
+        world.stand_still(world.now + 3 * HOUR)
+        _rest(world)
+        check(world)
+        check_archive(world)
+        check_run(world)
+        look(world)
+        return world.wire.points
+
+
+def _live(world: Cloud) -> None:
+    acts: list[tuple[int, Callable[[], None]]] = [
+        (minute * MINUTE, partial(_tell, world, told)) for minute, told in SCRIPT
+    ]
+    acts += [(DEPLOYED, lambda: world.deploy(*NEW)), (RECOMPUTED, lambda: _recompute(world))]
+    for at, act in sorted(acts, key=lambda one: one[0]):
+        world.pass_time(max(world.now, START + at))
+        act()
+        while world.queues.by_name["events"].waiting and at == 0:
+            # What somebody does before they allow it is not kept, so everything else waits for that.
+            world.pass_time(world.now + SECOND)
+    world.pass_time(max(world.now, START + END))
+
+
+def _tell(world: Cloud, told: tuple[dict[str, Any], ...]) -> None:
+    for one in told:
+        event = Event.model_validate({**one, "received_at": world.now})
+        sender = EventQueue(_Sender(world), LargeEvents(world.s3, "intake"))  # type: ignore[arg-type]
+        sender.send([event])
+
+
+class _Sender:
+    def __init__(self, world: Cloud) -> None:
+        self._world = world
+
+    def send_all(self, bodies: Any) -> None:
+        for body in bodies:
+            self._world.queues.send("events", body)
+
+
+def _recompute(world: Cloud) -> None:
+    run = Run("run", world.now)
+    assert RecomputeRuns(client=world.dynamodb, table="clock").start(run, previous=None)
+    for number in BUCKETS:
+        world.queues.send("recompute", pack(run, number))
+
+
+def _rest(world: Cloud) -> None:
+    """Let time pass until nothing is under way and nobody is overdue."""
+    last = world.now + REST
+    while not world.resting or any(
+        one.due_at is not None and one.due_at <= world.now for one in world.profiles().values()
+    ):
+        assert world.now < last, "it never comes to rest"
+        world.pass_time(world.now + 5 * MINUTE)
+
+
+# What has to be true.
+
+
+def check(world: Cloud) -> None:
+    """Compare everything with what happened.
+
+    Raises
+    ------
+    AssertionError
+        If anything is lost, doubled or untrue.
+    """
+    dead = {name: one.dead for name, one in world.queues.by_name.items() if one.dead}
+    assert not dead
+    members = _members(world)
+    assert members == {one: _truth(one, world.now) for one in OF}
+    _check_flips(world, members)
+    _check_esp(world, members)
+
+
+def _members(world: Cloud) -> dict[str, set[str]]:
+    profiles = world.profiles()
+    assert profiles[BROWSER].merged_into == ANNA
+    assert not profiles[BROWSER].memberships
+    assert not any(one.incomplete for one in profiles.values())
+    for one in profiles.values():
+        ends = [known.valid_until for known in one.memberships.values()]
+        assert all(end > world.now for end in ends)
+        # Whoever time alone will change is to be woken, and not too late.
+        assert not ends or (one.due_at is not None and one.due_at <= min(ends)) or min(ends) >= 2**60, one
+    return {one: {name for name, known in profiles[one].memberships.items() if known.member} for one in OF}
+
+
+def _truth(who: str, now: int) -> set[str]:
+    if who in WITHOUT_CONSENT:
+        return set()
+    history = History(who)
+    for _, told in SCRIPT:
+        for one in told:
+            if one["identities"][0]["id"] in OF[who]:
+                history.attributes |= one.get("attributes", {})
+                if one["id"] not in {*BURST, *DELETED}:
+                    history.add(Happened(one["id"], one["type"], one["occurred_at"], one.get("properties", {})))
+    return {name for name, rule in CONDITIONS.items() if holds(rule, history, now, CONDITIONS)}
+
+
+def _check_flips(world: Cloud, members: Mapping[str, set[str]]) -> None:
+    """Each flip once: in, out, in; in the order of versions; and together they make the memberships."""
+    told: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    for image in world.published:
+        for flip in image["flips"]["L"]:
+            key = image["id"]["S"], flip["M"]["segment"]["S"]
+            told.setdefault(key, []).append((int(image["version"]["N"]), flip["M"]["entered"]["BOOL"]))
+    for (who, name), flips in told.items():
+        versions, states = [one for one, _ in flips], [state for _, state in flips]
+        assert versions == sorted(set(versions)), (who, name)
+        assert states == [number % 2 == 0 for number in range(len(states))], (who, name, flips)
+        assert states[-1] == (name in members.get(who, set())), (who, name, flips)
+    assert {(who, name) for who, names in members.items() for name in names} <= told.keys()
+
+
+def _check_esp(world: Cloud, members: Mapping[str, set[str]]) -> None:
+    """The ESP has each flip that no newer one replaced, never an older one after a newer one, and acts once on each."""
+    esp, published = (
+        world.esp,
+        [(one["id"]["S"], int(one["version"]["N"]), one["flips"]["L"]) for one in world.published],
+    )
+    flips = {
+        (who, flip["M"]["segment"]["S"], version): flip["M"]["entered"]["BOOL"]
+        for who, version, all_ in published
+        for flip in all_
+    }
+    arrived: dict[tuple[str, str], list[int]] = {}
+    for message in esp.received:
+        told = message["data"]
+        assert flips[told["profile_id"], told["segment"], told["version"]] == (message["type"] == "segment.entered")
+        arrived.setdefault((told["profile_id"], told["segment"]), []).append(told["version"])
+    assert all(versions == sorted(versions) for versions in arrived.values())
+    # A repetition carries the same webhook id, by which a receiver may drop it too.
+    assert all(len(ids) == 1 for ids in esp.ids.values())
+    for who, name, version in flips:
+        assert max(arrived[who, name]) >= version
+    for (who, name), applied in esp.applied.items():
+        assert [one for one, _ in applied] == sorted({one for one, _ in applied})
+        assert applied[-1][1] == (name in members.get(who, set()))
+
+
+def check_archive(world: Cloud) -> None:
+    """Every event that was accepted is there once for who reads it by id, and so is every correction."""
+    told = {one["id"] for _, told in SCRIPT for one in told}
+    with tempfile.TemporaryDirectory() as folder:
+        rows = duckdb.execute(READ_SQL, {"files": world.archived(Path(folder))}).fetchall()
+    ids = [row[0] for row in rows]
+    assert sorted(ids) == sorted({*told - REFUSED, *(f"correction:{one}" for one in BURST)})
+
+
+def check_run(world: Cloud) -> None:
+    """The run of recomputing has ended, whoever died in it."""
+    runs = RecomputeRuns(client=world.dynamodb, table="clock")
+    assert all(runs.progress(Run("run", 0), number).done for number in BUCKETS), "a bucket stands still"
