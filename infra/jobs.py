@@ -81,6 +81,9 @@ ARCHIVE_ERASER: Final = Job(name="archive_eraser", timeout=900, memory=2048, lay
 CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
 INSTRUMENT_API: Final = Job(name="instrument_api", timeout=10, memory=1024)
 PROFILE_API: Final = Job(name="profile_api", timeout=10, layers=_WITH_DEFINITIONS)
+BLOCK_PREVIEW: Final = Job(name="block_preview", timeout=10, memory=1024, layers=_WITH_DEFINITIONS)
+# A whole processor: it renders a block for up to 500 people while somebody waits.
+BLOCK_COVERAGE: Final = Job(name="block_coverage", timeout=29, memory=1769, layers=_WITH_DEFINITIONS)
 
 JOBS: Final = (
     OPEN_PIXEL,
@@ -103,5 +106,7 @@ JOBS: Final = (
     CAMPAIGN_REPORT,
     INSTRUMENT_API,
     PROFILE_API,
+    BLOCK_PREVIEW,
+    BLOCK_COVERAGE,
 )
 HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT, OPEN_TIME_IMAGE)

@@ -88,6 +88,10 @@ class ProfileTable(ItemTable):
         """Return the rights to read profiles by batches and to put them."""
         return allow(["dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)
 
+    def sample(self) -> iam.PolicyStatement:
+        """Return the right to read profiles whose ids are not known."""
+        return allow(["dynamodb:Scan"], self.table_arn)
+
     def find_due(self) -> iam.PolicyStatement:
         """Return the right to ask the index who is due."""
         return allow(["dynamodb:Query"], f"{self.table_arn}/index/{DUE_INDEX}")

@@ -132,6 +132,7 @@ class AppStack(Stack):
         self._archiving()
         self._keeping_the_archive()
         self._administration(api, base_url)
+        self._previews(api)
         self._monitor(api)
         self._tell(api, base_url)
 
@@ -245,6 +246,14 @@ class AppStack(Stack):
         api.admin_route(
             "/admin/profiles/{profile_id}/segments/{segment}", (apigatewayv2.HttpMethod.GET,), job=profile_api
         )
+
+    def _previews(self, api: PublicApi) -> None:
+        data = self._data
+        settings = {"PROFILES_TABLE": data.profiles.table_name, "CATALOG_BUCKET": data.catalog.bucket_name}
+        preview = self._add(jobs.BLOCK_PREVIEW, [data.profiles.read(), *data.catalog.read()], **settings)
+        api.admin_route("/admin/blocks/{block}/preview", POST, job=preview)
+        coverage = self._add(jobs.BLOCK_COVERAGE, [data.profiles.sample(), *data.catalog.read()], **settings)
+        api.admin_route("/admin/blocks/{block}/coverage", POST, job=coverage)
 
     def _processing(self, processor_concurrency: float, wake_up_concurrency: float) -> None:
         data = self._data
@@ -467,6 +476,8 @@ class AppStack(Stack):
             "ArchiveEraserFunction": self._functions[jobs.ARCHIVE_ERASER].function.function_name,
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
             "ProfileApiFunction": self._functions[jobs.PROFILE_API].function.function_name,
+            "BlockPreviewFunction": self._functions[jobs.BLOCK_PREVIEW].function.function_name,
+            "BlockCoverageFunction": self._functions[jobs.BLOCK_COVERAGE].function.function_name,
             "UserPoolId": data.administrators.user_pool_id,
             "UserPoolClientId": data.administrators.client.user_pool_client_id,
             "AlarmTopic": self.monitoring.topic.topic_arn,

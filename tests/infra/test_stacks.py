@@ -63,6 +63,8 @@ ENVIRONMENT = {
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
     "profile_api": {"PROFILES_TABLE"},
+    "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"},
+    "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"},
 }
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
@@ -85,6 +87,7 @@ ACTION_OF_CALL = {
     "transact_write_items": "dynamodb:PutItem",
     "update_item": "dynamodb:UpdateItem",
     "query": "dynamodb:Query",
+    "scan": "dynamodb:Scan",
     "get_object": "s3:GetObject",
     "put_object": "s3:PutObject",
     "delete_objects": "s3:DeleteObject",
@@ -418,6 +421,8 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /admin/campaigns/{campaign}",
         "POST /admin/instrument",
         "GET /admin/profiles/{profile_id}/segments/{segment}",
+        "POST /admin/blocks/{block}/preview",
+        "POST /admin/blocks/{block}/coverage",
     }
 
 
