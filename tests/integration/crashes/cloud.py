@@ -34,7 +34,7 @@ from functions.segment_clock import handler as segment_clock
 from functions.segment_recompute import handler as segment_recompute
 from functions.wake_processor import handler as wake_processor
 from infra import jobs
-from mailtailor.aws import archive_bucket, clients, clock, definitions, due_index
+from mailtailor.aws import archive_bucket, clients, definitions, due_index
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.events import histories
 from mailtailor.instant import HOUR, MINUTE, SECOND
@@ -144,7 +144,7 @@ class Cloud:
             ],
             lambda: self.now,
         )
-        self.wire = Wire(fault, self.queues, self._wrote)
+        self.wire = Wire(fault, lambda: self.now, self.queues, self._wrote)
         self.esp = Esp()
         self.published: list[dict[str, Any]] = []
         """The images of all writes that flipped, in their order."""
@@ -159,8 +159,7 @@ class Cloud:
 
     def _connect(self) -> None:
         patch = self._patch
-        patch.setattr(clock, "system_clock", lambda: self.now)
-        patch.setattr(esp_sync, "system_clock", lambda: self.now)
+        patch.setattr(time, "time_ns", lambda: self.now * 1_000_000)
         patch.setattr(time, "sleep", lambda _seconds: None)
         # Several threads would make the points' order a matter of chance.
         patch.setattr(esp_sync, "THREADS", 1)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import StrEnum
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -17,6 +18,8 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from moto.core.botocore_stubber import BotocoreStubber
+
+from mailtailor.instant import SECOND
 
 if TYPE_CHECKING:
     import pytest
@@ -68,6 +71,8 @@ class Wire:
     ----------
     fault
         What goes wrong.
+    clock
+        Tells the instant at which answers are made.
     queues
         Answers requests for SQS, given the operation and what it asks.
     wrote
@@ -75,6 +80,7 @@ class Wire:
     """
 
     fault: Fault | None
+    clock: Callable[[], int]
     queues: Callable[[str, Any], dict[str, Any]]
     wrote: Callable[[str, Any], None]
     points: list[Point] = field(default_factory=list)
@@ -158,9 +164,12 @@ class Wire:
 
             def send() -> AWSResponse:
                 if service == "sqs":
-                    return _answer(request, 200, self.queues(operation, asked))
-                answer = original(stubber, event_name, request, **given)
-                assert answer is not None
+                    answer = _answer(request, 200, self.queues(operation, asked))
+                else:
+                    answered = original(stubber, event_name, request, **given)
+                    assert answered is not None
+                    answer = answered
+                answer.headers["date"] = formatdate(self.clock() / SECOND, usegmt=True)
                 if service == "dynamodb" and answer.status_code == 200:
                     self.wrote(operation, asked)
                 return answer
