@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 APPLICATION: Final = "MailtailorApp"
 PROCESSOR_CONCURRENCY: Final = 2
 """Each concurrent execution is a process here, and two cores are what a machine may have."""
+WAKE_UPS_A_SECOND: Final = 40
+"""A part of what they can evaluate here, for live events matter more; see `tests.bench.clock`."""
 
 ADMINISTRATOR: Final = "admin@example.com"
 FIRST_ANSWER_SECONDS: Final = 30
@@ -75,6 +77,8 @@ def running(*, port: int, demo: bool, phases: Phases, states: Path = environment
                 "PublicUrl": base_url,
                 "EspWebhookUrl": f"{base_url}/demo/esp" if demo else "",
                 "ProcessorConcurrency": str(PROCESSOR_CONCURRENCY),
+                "WakeUpConcurrency": str(PROCESSOR_CONCURRENCY),
+                "WakeUpsPerSecond": str(WAKE_UPS_A_SECOND),
             }
             system = _deployed(ministack, templates, parameters, base_url, phases, demo=demo)
         with phases.phase("first call"):

@@ -17,6 +17,7 @@ from infra.local.demo import sample
 from infra.local.demo.seed import upload_catalog
 from infra.local.phases import Phases
 from infra.local.system import System
+from tests.e2e.destination import delivering_to
 from tests.e2e.people import secret
 
 
@@ -47,15 +48,6 @@ def esp(system: System) -> Iterator[list[dict[str, Any]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    functions = system.client("lambda")
-    listed = functions.list_functions(MaxItems=100)["Functions"]
-    (function,) = [function for function in listed if "EspSync" in function["FunctionName"]]
-    url = f"http://127.0.0.1:{server.server_port}/"
-    _configure(functions, function, {**function["Environment"]["Variables"], "ESP_WEBHOOK_URL": url})
-    yield arrived
-    _configure(functions, function, function["Environment"]["Variables"])
+    with delivering_to(f"http://127.0.0.1:{server.server_port}/", system):
+        yield arrived
     server.shutdown()
-
-
-def _configure(functions: Any, function: dict[str, Any], variables: dict[str, str]) -> None:
-    functions.update_function_configuration(FunctionName=function["FunctionName"], Environment={"Variables": variables})
