@@ -70,7 +70,7 @@ def compact(given: Dependencies, *, out_of_time: Callable[[], bool]) -> dict[str
     """Join what is to be joined, the oldest first, until all is or time runs out; the next run goes on from there."""
     until = given.watermark.read() or 0
     done, finished = Done(), True
-    for prefix in (archive.EVENTS, archive.MAIL):
+    for prefix in archive.DATASETS:
         for folder, files in given.bucket.by_folder(prefix):
             try:
                 _, end = archive.span(folder)

@@ -131,14 +131,14 @@ def erase(asked: Mapping[str, Any], given: Dependencies, *, out_of_time: Callabl
 def _folders(request: Request, bucket: ArchiveBucket) -> Iterator[str]:
     """Yield the folders that may hold rows of the profiles, from where the request before left off."""
     theirs = tuple({f"/bucket={archive.bucket(profile_id):02}/" for profile_id in request.profiles})
-    after = request.after
-    if not after.startswith(archive.MAIL):
-        for folder, _ in bucket.by_folder(archive.EVENTS, after=after):
-            if folder.endswith(theirs):
+    reached = request.after.partition("/")[0]
+    for dataset in archive.DATASETS:
+        if dataset < reached:
+            continue
+        for folder, _ in bucket.by_folder(dataset, after=request.after if dataset == f"{reached}/" else ""):
+            # Mail rows lie by the hour, whoever they are of.
+            if dataset == archive.MAIL or folder.endswith(theirs):
                 yield folder
-        after = ""
-    for folder, _ in bucket.by_folder(archive.MAIL, after=after):
-        yield folder
 
 
 def _rewritten(folder: str, given: Dependencies) -> Done:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 EVENTS_PREFIX = "events/"
+FLIPS_PREFIX = "flips/"
 MAIL_PREFIX = "mail/"
+ROWS = (EVENTS_PREFIX, FLIPS_PREFIX, MAIL_PREFIX)
+"""Where the archive's rows are."""
 ERASED_PREFIX = "erased/"
 LARGE_PREFIX = "large/"
 PARKED_PREFIX = "parked/"
@@ -56,7 +59,7 @@ class PrivateBucket(s3.Bucket):
 
 
 class Archive(PrivateBucket):
-    """Every event, as Parquet."""
+    """Every event and every flip, as Parquet."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(
@@ -76,12 +79,12 @@ class Archive(PrivateBucket):
             ],
         )
 
-    def add(self) -> iam.PolicyStatement:
-        """Return the right to add objects under the archive's prefixes.
+    def add(self, *prefixes: str) -> iam.PolicyStatement:
+        """Return the right to add objects under `prefixes`.
 
         A wildcard: a new object's name holds its date and hash and cannot be known before.
         """
-        return allow(["s3:PutObject"], *(self.arn_for_objects(f"{each}*") for each in (EVENTS_PREFIX, MAIL_PREFIX)))
+        return allow(["s3:PutObject"], *(self.arn_for_objects(f"{each}*") for each in prefixes))
 
     def read(self, prefix: str) -> list[iam.PolicyStatement]:
         """Return the rights to list and read what is under `prefix`, and nothing beside it."""
@@ -95,10 +98,10 @@ class Archive(PrivateBucket):
 
     def replace(self) -> list[iam.PolicyStatement]:
         """Return the rights to put other files in the place of the archive's, and to know who was erased."""
-        objects = [self.arn_for_objects(f"{prefix}*") for prefix in (EVENTS_PREFIX, MAIL_PREFIX)]
+        objects = [self.arn_for_objects(f"{prefix}*") for prefix in ROWS]
         actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
         return [
-            self.find(EVENTS_PREFIX, MAIL_PREFIX, ERASED_PREFIX),
+            self.find(*ROWS, ERASED_PREFIX),
             *(allow([action], *objects) for action in actions),
         ]
 

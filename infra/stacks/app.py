@@ -23,7 +23,15 @@ from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.queue import WorkQueue
 from infra.constructs.rights import allow
 from infra.constructs.sources import FlipSource, QueueSource
-from infra.constructs.storage import ERASED_PREFIX, EVENTS_PREFIX, LARGE_PREFIX, MAIL_PREFIX, PARKED_PREFIX
+from infra.constructs.storage import (
+    ERASED_PREFIX,
+    EVENTS_PREFIX,
+    FLIPS_PREFIX,
+    LARGE_PREFIX,
+    MAIL_PREFIX,
+    PARKED_PREFIX,
+    ROWS,
+)
 from infra.jobs import Job, Layer
 from infra.stacks.data import DataStack
 
@@ -354,8 +362,9 @@ class AppStack(Stack):
         data = self._data
         publisher = self._add(
             jobs.MEMBERSHIP_PUBLISHER,
-            [data.profiles.follow(), data.esp.send(), data.flips.send()],
+            [data.profiles.follow(), data.esp.send(), data.trail.send(), data.flips.send()],
             ESP_QUEUE_URL=data.esp.queue.queue_url,
+            TRAIL_QUEUE_URL=data.trail.queue.queue_url,
         )
         FlipSource(self, "FromProfiles", job=publisher, table=data.profiles, dead_letters=data.flips)
 
@@ -372,7 +381,11 @@ class AppStack(Stack):
         data = self._data
         archiver = self._add(
             jobs.EVENT_ARCHIVER,
-            [data.archive_queue.work_off(), data.archive.add(), data.intake.fetch(LARGE_PREFIX)],
+            [
+                data.archive_queue.work_off(),
+                data.archive.add(EVENTS_PREFIX, MAIL_PREFIX),
+                data.intake.fetch(LARGE_PREFIX),
+            ],
             ARCHIVE_BUCKET=data.archive.bucket_name,
             INTAKE_BUCKET=data.intake.bucket_name,
         )
@@ -380,6 +393,14 @@ class AppStack(Stack):
             _accept_prefix(archiver.role, ARCHIVE, prefix)
         _accept_prefix(archiver.role, INTAKE, LARGE_PREFIX)
         QueueSource(self, "FromArchive", job=archiver, work=data.archive_queue, batch_size=1000, max_concurrency=2)
+
+        flip_archiver = self._add(
+            jobs.FLIP_ARCHIVER,
+            [data.trail.work_off(), data.archive.add(FLIPS_PREFIX)],
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+        )
+        _accept_prefix(flip_archiver.role, ARCHIVE, FLIPS_PREFIX)
+        QueueSource(self, "FromTrail", job=flip_archiver, work=data.trail, batch_size=100, max_concurrency=2)
 
     def _keeping_the_archive(self) -> None:
         data = self._data
@@ -410,7 +431,7 @@ class AppStack(Stack):
             PROFILES_TABLE=data.profiles.table_name,
         )
         for function in (compactor, eraser):
-            for prefix in (EVENTS_PREFIX, MAIL_PREFIX):
+            for prefix in ROWS:
                 _accept_prefix(function.role, ARCHIVE, prefix)
         _accept_prefix(eraser.role, ARCHIVE, ERASED_PREFIX)
         for name, minutes, function in (("EachFiveMinutes", 5, watermark), ("EachHour", 60, compactor)):
@@ -430,6 +451,7 @@ class AppStack(Stack):
             "WakeUps": data.wake_ups,
             "Archive": data.archive_queue,
             "Esp": data.esp,
+            "Trail": data.trail,
             "Rebuilds": data.rebuilds,
             "Recompute": data.recompute,
         }
@@ -437,7 +459,8 @@ class AppStack(Stack):
     def _monitor(self, api: PublicApi) -> None:
         works = self._works
         # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down.
-        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600, "Rebuilds": 3600, "Recompute": 4 * 3600}
+        max_age = {"Events": 60, "WakeUps": 60, "Archive": 600, "Esp": 600, "Trail": 600}
+        max_age |= {"Rebuilds": 3600, "Recompute": 4 * 3600}
         self.monitoring = Monitoring(
             self,
             "Monitoring",

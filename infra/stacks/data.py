@@ -14,6 +14,7 @@ from infra.jobs import (
     ESP_SYNC,
     EVENT_ARCHIVER,
     EVENT_PROCESSOR,
+    FLIP_ARCHIVER,
     PROFILE_REBUILDER,
     SEGMENT_RECOMPUTE,
     WAKE_PROCESSOR,
@@ -45,6 +46,7 @@ class DataStack(Stack):
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")
+        self.trail = WorkQueue(self, "Trail", consumer=FLIP_ARCHIVER, batching_window=ARCHIVE_WINDOW)
 
         self.archive = Archive(self, "Archive")
         self.catalog = CatalogStore(self, "Catalog")

@@ -46,11 +46,12 @@ ENVIRONMENT = {
     | BURST_SETTINGS,
     "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL", "WAKE_UPS_A_SECOND"},
-    "membership_publisher": {"ESP_QUEUE_URL"},
+    "membership_publisher": {"ESP_QUEUE_URL", "TRAIL_QUEUE_URL"},
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
     "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
+    "flip_archiver": {"ARCHIVE_BUCKET"},
     "archive_watermark": {
         "CLOCK_TABLE",
         "EVENTS_QUEUE",
@@ -69,9 +70,9 @@ ENVIRONMENT = {
 POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("s3:PutObject",): ("/events/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
-    ("s3:GetObject",): ("/events/*", "/mail/*", "/large/*"),
-    ("s3:DeleteObject",): ("/events/*", "/mail/*"),
+    ("s3:PutObject",): ("/events/*", "/flips/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
+    ("s3:GetObject",): ("/events/*", "/flips/*", "/mail/*", "/large/*"),
+    ("s3:DeleteObject",): ("/events/*", "/flips/*", "/mail/*"),
 }
 """The only rights that end in a wildcard: an archived object's name cannot be known before."""
 WITHOUT_RESOURCE = {("cloudwatch:GetMetricData",)}
@@ -606,7 +607,7 @@ def test_recomputing_ends_before_what_is_corrected_meanwhile_can_have_been_rebui
 
 
 def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
-    queues = ("Events", "WakeUps", "Archive", "Esp", "Rebuilds", "Recompute")
+    queues = ("Events", "WakeUps", "Archive", "Esp", "Trail", "Rebuilds", "Recompute")
     assert app_stack.document["Outputs"].keys() >= {
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mailtailor.esp.membership_change import MembershipChange
+from mailtailor.events.flips import PastFlip
+from mailtailor.instant import Instant
 
 
 def changes(record: Mapping[str, Any]) -> list[MembershipChange]:
@@ -32,4 +34,23 @@ def changes(record: Mapping[str, Any]) -> list[MembershipChange]:
             valid_until=int(flip["M"]["valid_until"]["N"]) if "valid_until" in flip["M"] else None,
         )
         for flip in image["flips"]["L"]
+    ]
+
+
+def past_flips(record: Mapping[str, Any], *, published_at: Instant) -> list[PastFlip]:
+    """Return the flips of a stream record as they are kept; raise as `changes` does."""
+    definitions = record["dynamodb"].get("NewImage", {}).get("definitions", {}).get("S", "")
+    return [
+        PastFlip(
+            profile_id=change.profile_id,
+            segment=change.segment,
+            entered=change.entered,
+            at=change.at,
+            reason=change.reason,
+            version=change.version,
+            valid_until=change.valid_until,
+            published_at=published_at,
+            definitions=definitions,
+        )
+        for change in changes(record)
     ]

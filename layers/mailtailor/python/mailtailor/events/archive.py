@@ -30,6 +30,8 @@ What happens to mails is there a second time, narrow, for counting (`mail_counts
 | occurred_at | TIMESTAMP_MS | UTC |
 | machine | VARCHAR | the reason why no person did it; empty for a person |
 | corrects | VARCHAR | the id of the event that an `event_corrected` is about, else empty |
+
+Beside them are the flips that followed from events (`flip_files`), in folders of the same form.
 """
 
 from __future__ import annotations
@@ -54,14 +56,18 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EVENTS: Final = "events/"
+FLIPS: Final = "flips/"
 MAIL: Final = "mail/"
+DATASETS: Final = (EVENTS, FLIPS, MAIL)
+"""The folders of all kinds of rows, in the order of their names."""
 BUCKETS: Final = 16
 CORRECTED: Final = "event_corrected"
 MAIL_TYPES: Final = frozenset({"email_delivered", "email_opened", "email_link_clicked", CORRECTED})
 MAX_POSITION: Final = (1 << 31) - 1
 
 _FOLDER: Final = re.compile(
-    r"(?:events|mail)/received=(?P<day>\d{4}-\d\d-\d\d)/(?:bucket=(?P<bucket>\d\d)|hour=(?P<hour>[01]\d|2[0-3]))/",
+    r"(?P<kind>events|flips|mail)/received=(?P<day>\d{4}-\d\d-\d\d)/"
+    r"(?:bucket=(?P<bucket>\d\d)|hour=(?P<hour>[01]\d|2[0-3]))/",
     re.ASCII,
 )
 
@@ -122,24 +128,29 @@ COPY (
 
 @dataclass(slots=True)
 class Part:
-    """The events of a batch that belong into one file, with the messages that brought them.
+    """What of a batch belongs into one file, with the messages that brought it.
 
     Parameters
     ----------
     prefix
         The folder.
-    mail
-        Whether these are the narrow rows of mail events.
+    write
+        The statement that makes the file, `%s`, of the rows in the file `$rows`.
     rows
-        The events, each as a line of JSON; a repeated one is there once.
+        Each as a line of JSON; a repeated one is there once.
     messages
         Ids of the messages that are done only when this file is stored.
     """
 
     prefix: str
-    mail: bool = False
+    write: str = _WRITE_EVENTS_SQL
     rows: set[str] = field(default_factory=set)
     messages: set[str] = field(default_factory=set)
+
+    @property
+    def mail(self) -> bool:
+        """Whether these are the narrow rows of mail events."""
+        return self.prefix.startswith(MAIL)
 
     @property
     def key(self) -> str:
@@ -156,8 +167,7 @@ class Part:
             rows, file = Path(folder) / "rows.json", Path(folder) / "rows.parquet"
             rows.write_text(self._text())
             # COPY takes no parameter for its target; the folder's name is our own.
-            write = _WRITE_MAIL_SQL if self.mail else _WRITE_EVENTS_SQL
-            connection.execute(write % file, {"rows": str(rows)})
+            connection.execute(self.write % file, {"rows": str(rows)})
             return file.read_bytes()
 
     def _text(self) -> str:
@@ -303,7 +313,7 @@ def span(folder: str) -> tuple[Instant, Instant]:
         If the folder is not one of the archive's.
     """
     match = _FOLDER.fullmatch(folder)
-    if not match or (match["bucket"] is None) == folder.startswith(EVENTS):
+    if not match or (match["hour"] is None) == (match["kind"] == "mail"):
         raise ValueError(f"not a folder of the archive: {folder}")
     day = from_datetime(datetime.fromisoformat(match["day"]).replace(tzinfo=UTC))
     if match["hour"] is None:
@@ -331,7 +341,7 @@ def parts(batch: Mapping[str, Iterable[Event]]) -> list[Part]:
             part.messages.add(message)
             if row := _mail_row(event):
                 where = mail_prefix(event.received_at)
-                part = by_prefix.setdefault(where, Part(where, mail=True))
+                part = by_prefix.setdefault(where, Part(where, _WRITE_MAIL_SQL))
                 part.rows.add(row)
                 part.messages.add(message)
     return list(by_prefix.values())

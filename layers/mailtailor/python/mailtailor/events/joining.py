@@ -70,6 +70,24 @@ COPY (
 ) TO '$target' (FORMAT parquet, COMPRESSION zstd)
 """
 
+# As flips.once_each takes them: of doubles the one that was published first.
+_FLIPS_SQL: Final = _MAIL_SQL
+_FLIPS_ERASED_SQL: Final = (
+    "EXISTS (FROM erased WHERE erased_id = profile_id AND least(flipped_at, published_at) < erased_at)"
+)
+_JOIN_FLIPS_SQL: Final = f"""\
+COPY (
+    {_ERASED_SQL}
+    {_FLIPS_SQL}
+    WHERE NOT {_FLIPS_ERASED_SQL}
+    QUALIFY row_number() OVER (
+        PARTITION BY profile_id, segment, version, flipped_at
+        ORDER BY published_at, entered, reason, valid_until, definitions
+    ) = 1
+    ORDER BY profile_id, segment, version, flipped_at
+) TO '$target' (FORMAT parquet, COMPRESSION zstd)
+"""
+
 _COUNT_EVENTS_SQL: Final = f"""\
 {_ERASED_SQL}
 SELECT count(DISTINCT id) FILTER (NOT gone), count(*) FILTER (gone)
@@ -80,6 +98,18 @@ _COUNT_MAIL_SQL: Final = f"""\
 SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
 FROM (SELECT (id, campaign, corrects) AS row, {_MAIL_ERASED_SQL} AS gone {_MAIL_SQL})
 """  # noqa: S608 - of our own text
+_COUNT_FLIPS_SQL: Final = f"""\
+{_ERASED_SQL}
+SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
+FROM (SELECT (profile_id, segment, version, flipped_at) AS row, {_FLIPS_ERASED_SQL} AS gone {_FLIPS_SQL})
+"""  # noqa: S608 - of our own text
+
+_COUNT_SQL: Final = {
+    archive.EVENTS: _COUNT_EVENTS_SQL,
+    archive.FLIPS: _COUNT_FLIPS_SQL,
+    archive.MAIL: _COUNT_MAIL_SQL,
+}
+_JOIN_SQL: Final = {archive.EVENTS: _JOIN_EVENTS_SQL, archive.FLIPS: _JOIN_FLIPS_SQL, archive.MAIL: _JOIN_MAIL_SQL}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,13 +165,12 @@ def join(
     duckdb.Error
         If a file cannot be read; see `unreadable`.
     """
-    mail = folder.startswith(archive.MAIL)
-    given = _given(files, folder, erasures)
-    counted = connection.execute(_COUNT_MAIL_SQL if mail else _COUNT_EVENTS_SQL, given).fetchall()
+    dataset, given = _dataset(folder), _given(files, folder, erasures)
+    counted = connection.execute(_COUNT_SQL[dataset], given).fetchall()
     [(rows, erased)] = counted
     if rows:
         # COPY takes no parameter for its target; the folder's name is our own.
-        connection.execute((_JOIN_MAIL_SQL if mail else _JOIN_EVENTS_SQL).replace("$target", str(target)), given)
+        connection.execute(_JOIN_SQL[dataset].replace("$target", str(target)), given)
         [(written,)] = connection.execute("SELECT count(*) FROM read_parquet($file)", {"file": str(target)}).fetchall()
         if written != rows:
             raise JoinedWrong(f"{written} rows instead of {rows} in {folder}")
@@ -150,8 +179,7 @@ def join(
 
 def erasable(connection: DuckDBPyConnection, file: str, *, folder: str, erasures: Iterable[Erasure]) -> int:
     """Return how many rows of a file are to be erased."""
-    mail = folder.startswith(archive.MAIL)
-    counted = connection.execute(_COUNT_MAIL_SQL if mail else _COUNT_EVENTS_SQL, _given([file], folder, erasures))
+    counted = connection.execute(_COUNT_SQL[_dataset(folder)], _given([file], folder, erasures))
     [(_, erased)] = counted.fetchall()
     return int(erased)
 
@@ -165,6 +193,10 @@ def unreadable(connection: DuckDBPyConnection, files: Iterable[str]) -> list[str
         except duckdb.Error:
             found.append(file)
     return found
+
+
+def _dataset(folder: str) -> str:
+    return f"{folder.partition('/')[0]}/"
 
 
 def _given(files: Sequence[str], folder: str, erasures: Iterable[Erasure]) -> dict[str, object]:
