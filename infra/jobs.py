@@ -48,7 +48,7 @@ _WITH_DEFINITIONS: Final[tuple[Layer, ...]] = (*LIBRARY, "definitions")
 # What a recipient waits for keeps a concurrency of its own, so that no backlog of workers can starve it.
 OPEN_PIXEL: Final = Job(name="open_pixel", timeout=5, memory=256, reserved_concurrency=100)
 CLICK_REDIRECT: Final = Job(name="click_redirect", timeout=5, memory=256, reserved_concurrency=100)
-DYNAMIC_CONTENT: Final = Job(name="dynamic_content", timeout=3, layers=_WITH_DEFINITIONS, reserved_concurrency=100)
+DYNAMIC_CONTENT: Final = Job(name="dynamic_content", timeout=2, layers=_WITH_DEFINITIONS, reserved_concurrency=100)
 OPEN_TIME_IMAGE: Final = Job(
     name="open_time_image", timeout=3, memory=1024, layers=(*_WITH_DEFINITIONS, "images"), reserved_concurrency=50
 )

@@ -1,18 +1,21 @@
-"""GET, HEAD /content/{block}?r=&m=: what one recipient sees in a block, for the ESP to put into the mail it sends."""
+"""GET, HEAD /content/{block},{block}...: what one recipient sees, for the ESP to put into the mail it sends."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 
 from mailtailor.aws import http
-from mailtailor.aws.content import Answer, Fetch, answered, connect, load_renderers
+from mailtailor.aws.clock import system_clock
+from mailtailor.aws.content import Fetch, answered, connect
 from mailtailor.aws.observability import count, logger, metrics
-from mailtailor.aws.startup import prepared
-from mailtailor.content.address import Shape, read
+from mailtailor.aws.recipients import Asked
+from mailtailor.aws.startup import StartUp, prepared
+from mailtailor.content.address import Address, Shape, read
+from mailtailor.content.answer import Answer, keep_seconds, packed
 from mailtailor.content.render import Format
 from mailtailor.errors import NotFound
 
@@ -22,54 +25,72 @@ CONTENT_TYPES: Final = {
     Shape.TEXT: "text/plain; charset=utf-8",
 }
 PERSONAL: Final = "private, no-store"
-SHARED: Final = "public, max-age=60"
-"""Whoever names no recipient gets the fallback, which is the same for all."""
+NOTHING: Final = {Shape.HTML: "", Shape.JSON: "{}", Shape.TEXT: ""}
+"""What an ESP can insert when all else failed."""
 
-# Blocks apart from the rest: a fallback needs neither network nor settings.
-renderers = prepared(load_renderers)
+start_up = StartUp()
 dependencies = prepared(connect)
 
 
-def answer(request: http.Request) -> dict[str, Any]:
-    """Return the block, or 404 if there is none of that name."""
-    block, shape = read(request.path)
-    if block not in renderers():
-        return http.error_response(NotFound("There is no block of this name.", "Deploy it, or correct the address."))
-    recipient = request.query.get("r", "")
-    headers = {
-        "content-type": CONTENT_TYPES[shape],
-        "cache-control": PERSONAL if recipient else SHARED,
-        "x-content-type-options": "nosniff",
-    }
-    if request.method == "HEAD":
-        return http.response(200, headers=headers)
-    form = Format.TEXT if shape is Shape.TEXT else Format.HTML
-    fetch = Fetch(form, recipient, request.query.get("m", ""), request.query)
-    result = answered(fetch, renderers()[block], dependencies)
-    observe(block, result)
-    body = result.served.body
-    if shape is Shape.JSON:
-        body = json.dumps({"html": body, "variant": result.served.variant, "block": block}, ensure_ascii=False)
-    return http.response(200, body, headers=headers)
+def answer(request: http.Request, address: Address) -> dict[str, Any]:
+    """Return the blocks, or 404 if there is none of these names; who asks for headers alone is nobody's recipient."""
+    used = start_up.waited(request.received_at, system_clock())
+    named = Asked(
+        token=request.query.get("r", ""),
+        profile_id=request.query.get("p", ""),
+        authorization=request.headers.get("authorization", ""),
+        message=request.query.get("m", ""),
+    )
+    probed = request.method == "HEAD"
+    form = Format.TEXT if address.shape is Shape.TEXT else Format.HTML
+    fetch = Fetch(address.blocks, form, Asked() if probed else named, request.query)
+    answers = answered(fetch, dependencies, used=used)
+    if not probed:
+        observe(answers)
+    if not any(one.is_known for one in answers):
+        return http.error_response(NotFound("There is no block of this name.", "Publish it, or correct the address."))
+    body = packed(answers, address.shape, by_name=len(answers) > 1)
+    seconds = None if probed and named.anybody else keep_seconds(answers)
+    return respond(request, address.shape, body, seconds)
 
 
-def observe(block: str, result: Answer) -> None:
+def respond(request: http.Request, shape: Shape, body: str, seconds: int | None) -> dict[str, Any]:
+    """Return a body that may be kept for so many seconds, by nobody if None; no body if the asker needs none."""
+    headers = {"content-type": CONTENT_TYPES[shape], "cache-control": PERSONAL, "x-content-type-options": "nosniff"}
+    status = 200
+    if seconds is not None:
+        etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+        headers |= {"cache-control": f"public, max-age={seconds}", "etag": etag}
+        known = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
+        status = 304 if known & {etag, "*"} else 200
+    return http.response(status, "" if status == 304 or request.method == "HEAD" else body, headers=headers)
+
+
+def observe(answers: Sequence[Answer]) -> None:
     """Count what was not as it should be, and log why."""
-    if result.reason:
-        count("ContentFallbacks", reason=result.reason)
-    faults = [skipped for skipped in result.served.skipped if skipped.is_fault]
-    for fault in faults:
-        logger.warning("A variant failed.", extra={"block": block, "variant": fault.variant, "reason": fault.reason})
-    count("VariantFaults", len(faults))
+    for one in answers:
+        count("BlocksUnknown", 0 if one.is_known else 1, reason=one.block[:64])
+        if one.reason:
+            count("ContentFaults" if one.is_fault else "ContentFallbacks", reason=one.reason)
+        for fault in one.faults:
+            logger.warning(
+                "A variant failed.", extra={"block": one.block, "variant": fault.variant, "reason": fault.reason}
+            )
+        count("VariantFaults", len(one.faults))
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     """Answer one request of the HTTP API; a send never meets an error of ours, at worst nothing is inserted."""
+    shape = Shape.HTML
     try:
-        return answer(http.request(event))
+        request = http.request(event)
+        address = read(request.path)
+        shape = address.shape
+        return answer(request, address)
     except Exception:  # noqa: BLE001 - such as a layer without blocks
-        logger.exception("The block could not be answered.")
+        logger.exception("The blocks could not be answered.")
         count("ContentFailed")
-        return http.response(200, headers={"content-type": CONTENT_TYPES[Shape.HTML], "cache-control": PERSONAL})
+        headers = {"content-type": CONTENT_TYPES[shape], "cache-control": PERSONAL}
+        return http.response(200, NOTHING[shape], headers=headers)

@@ -36,7 +36,10 @@ from infra.jobs import (
 LOSSES: Final = {
     OPEN_PIXEL: ("EventsNotQueued", "OpensFailed"),
     CLICK_REDIRECT: ("EventsNotQueued", "ClicksFailed"),
-    DYNAMIC_CONTENT: ("ContentFailed",),
+    DYNAMIC_CONTENT: (
+        *("ContentFailed", "ContentFaults", "VariantFaults", "BlocksRefused"),
+        *("CatalogUnreadable", "SecretsUnreadable", "DecisionsNotStored", "DecisionsUnreadable"),
+    ),
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped", "ClockWrong"),
     WAKE_PROCESSOR: ("ClockWrong",),

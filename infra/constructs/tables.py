@@ -25,6 +25,7 @@ class ItemTable(dynamodb.TableV2):
         construct_id: str,
         *,
         stream: dynamodb.StreamViewType | None = None,
+        expires_at: str | None = None,
         indexes: list[dynamodb.GlobalSecondaryIndexPropsV2] | None = None,
     ) -> None:
         super().__init__(
@@ -34,6 +35,7 @@ class ItemTable(dynamodb.TableV2):
             billing=dynamodb.Billing.on_demand(),
             encryption=dynamodb.TableEncryptionV2.aws_managed_key(),
             dynamo_stream=stream,
+            time_to_live_attribute=expires_at,
             global_secondary_indexes=indexes,
             deletion_protection=True,
             removal_policy=RemovalPolicy.RETAIN,
@@ -54,6 +56,31 @@ class ItemTable(dynamodb.TableV2):
         """Return the right to change items, which can also return what they were."""
         return allow(["dynamodb:UpdateItem"], self.table_arn)
 
+    @property
+    def stream_arn(self) -> str:
+        """The ARN of the stream, of a table that has one from its first day."""
+        arn = self.table_stream_arn
+        assert arn is not None  # noqa: S101 - for the type checker; the table declares one
+        return arn
+
+    def follow(self) -> iam.PolicyStatement:
+        """Return the rights that an event source needs on the stream."""
+        actions = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"]
+        return allow([f"dynamodb:{action}" for action in actions], self.stream_arn)
+
+
+class DecisionTable(ItemTable):
+    """What blocks showed in messages, for some days, with the stream of it."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(
+            scope, construct_id, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES, expires_at="expires_at"
+        )
+
+    def read_and_keep(self) -> iam.PolicyStatement:
+        """Return the rights to read decisions together with a profile, and to add some."""
+        return allow(["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], self.table_arn)
+
 
 class ProfileTable(ItemTable):
     """The profiles, with the index of those that time will change and the stream of their changes."""
@@ -73,12 +100,9 @@ class ProfileTable(ItemTable):
             ],
         )
 
-    @property
-    def stream_arn(self) -> str:
-        """The ARN of the stream, which this table has from its first day."""
-        arn = self.table_stream_arn
-        assert arn is not None  # noqa: S101 - for the type checker; the stream is declared above
-        return arn
+    def read_alone_or_together(self) -> iam.PolicyStatement:
+        """Return the rights to read profiles whose ids are known, also together with items of other tables."""
+        return allow(["dynamodb:GetItem", "dynamodb:BatchGetItem"], self.table_arn)
 
     def process(self) -> iam.PolicyStatement:
         """Return the rights to read profiles by batches and to put them; a transaction of puts needs no more."""
@@ -95,8 +119,3 @@ class ProfileTable(ItemTable):
     def find_due(self) -> iam.PolicyStatement:
         """Return the right to ask the index who is due."""
         return allow(["dynamodb:Query"], f"{self.table_arn}/index/{DUE_INDEX}")
-
-    def follow(self) -> iam.PolicyStatement:
-        """Return the rights that an event source needs on the stream."""
-        actions = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"]
-        return allow([f"dynamodb:{action}" for action in actions], self.stream_arn)

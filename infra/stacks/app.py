@@ -211,17 +211,26 @@ class AppStack(Stack):
         data = self._data
         dynamic_content = self._add(
             jobs.DYNAMIC_CONTENT,
-            [data.profiles.read(), data.tokens.read(), *data.catalog.read()],
+            [
+                data.profiles.read_alone_or_together(),
+                data.decisions.read_and_keep(),
+                data.tokens.read(),
+                data.fetch_keys.read(),
+                *data.catalog.read(),
+            ],
             PROFILES_TABLE=data.profiles.table_name,
+            DECISIONS_TABLE=data.decisions.table_name,
             TOKENS_SECRET_ID=data.tokens.secret_arn,
+            FETCH_SECRET_ID=data.fetch_keys.secret_arn,
             CATALOG_BUCKET=data.catalog.bucket_name,
             CONTENT_URL=base_url,
+            AWS_SUFFIX=Aws.URL_SUFFIX,
         )
         api.route(
             "/content/{block}",
             GET,
             job=dynamic_content,
-            unauthenticated_because="ESPs fetch without headers; personal content needs a signed recipient token.",
+            unauthenticated_because="Not all ESPs send headers; personal content needs a signed token or a credential.",
         )
 
     def _images(self, api: PublicApi) -> None:
@@ -481,6 +490,7 @@ class AppStack(Stack):
             "ClickUrl": base_url,
             "ContentUrl": base_url,
             "ProfilesTable": data.profiles.table_name,
+            "DecisionsTable": data.decisions.table_name,
             "DeliveriesTable": data.deliveries.table_name,
             "ClockTable": data.clock.table_name,
             **{f"{name}QueueUrl": work.queue.queue_url for name, work in works.items()},
@@ -493,6 +503,7 @@ class AppStack(Stack):
             "IdentitySecretId": data.identity.secret_arn,
             "IngestSecretId": data.ingest.secret_arn,
             "EspSecretId": data.esp_keys.secret_arn,
+            "FetchSecretId": data.fetch_keys.secret_arn,
             "SegmentClockFunction": self._functions[jobs.SEGMENT_CLOCK].function.function_name,
             "ArchiveWatermarkFunction": self._functions[jobs.ARCHIVE_WATERMARK].function.function_name,
             "ArchiveCompactorFunction": self._functions[jobs.ARCHIVE_COMPACTOR].function.function_name,

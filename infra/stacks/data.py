@@ -9,7 +9,7 @@ from aws_cdk import Stack
 from infra.constructs.administrators import Administrators
 from infra.constructs.queue import DeadLetters, WorkQueue
 from infra.constructs.storage import Archive, CatalogStore, IntakeStore, Keys
-from infra.constructs.tables import ItemTable, ProfileTable
+from infra.constructs.tables import DecisionTable, ItemTable, ProfileTable
 from infra.jobs import (
     ESP_SYNC,
     EVENT_ARCHIVER,
@@ -35,6 +35,7 @@ class DataStack(Stack):
         self.profiles = ProfileTable(self, "Profiles")
         self.deliveries = ItemTable(self, "Deliveries")
         self.clock = ItemTable(self, "Clock")
+        self.decisions = DecisionTable(self, "Decisions")
 
         self.events = WorkQueue(self, "Events", consumer=EVENT_PROCESSOR)
         # With its pauses, this many tries bridge an hour in which the table cannot be written.
@@ -82,4 +83,11 @@ class DataStack(Stack):
             description="key that signs deliveries",
             generated="signing_key",
             rotation="Its other half lies with the receiver and is changed with it: docs/deploy.md.",
+        )
+        self.fetch_keys = Keys(
+            self,
+            "FetchKeys",
+            description="credentials by which ESPs fetch content",
+            generated="credential",
+            rotation="Its other half lies with the ESP; two are valid while it is changed: docs/content.md.",
         )

@@ -48,7 +48,10 @@ ENVIRONMENT = {
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL", "WAKE_UPS_A_SECOND"},
     "membership_publisher": {"ESP_QUEUE_URL", "TRAIL_QUEUE_URL"},
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
-    "dynamic_content": {"PROFILES_TABLE", "TOKENS_SECRET_ID", "CATALOG_BUCKET", "CONTENT_URL"},
+    "dynamic_content": {
+        *("PROFILES_TABLE", "DECISIONS_TABLE", "TOKENS_SECRET_ID", "FETCH_SECRET_ID"),
+        *("CATALOG_BUCKET", "CONTENT_URL", "AWS_SUFFIX"),
+    },
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
     "flip_archiver": {"ARCHIVE_BUCKET"},

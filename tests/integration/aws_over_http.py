@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -128,9 +128,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, str(value))
         if status != 304:
             self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        if status != 304:
-            self.wfile.write(content)
+        # Who asked may have given up long ago.
+        with suppress(ConnectionError):
+            self.end_headers()
+            if status != 304:
+                self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from mailtailor.aws.direct import S3, Aws, DynamoDB, Patience, SecretsManager
+from mailtailor.aws.direct import Aws, Patience
 from mailtailor.errors import MailtailorError
 from tests.integration.aws_over_http import AwsOverHttp, Trouble, aws_over_http
 
@@ -37,9 +37,9 @@ class World:
     """The two kinds of clients, with the same things behind them."""
 
     server: AwsOverHttp
-    dynamodb: DynamoDB
-    s3: S3
-    secrets: SecretsManager
+    dynamodb: Any
+    s3: Any
+    secrets: Any
     their_dynamodb: DynamoDBClient
     their_s3: S3Client
     their_secrets: SecretsManagerClient
@@ -199,7 +199,7 @@ def test_threads_have_connections_of_their_own(world: World) -> None:
 def test_hosts_are_those_of_the_region(monkeypatch: pytest.MonkeyPatch, suffix: str, host: str) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("AWS_REGION", host)
-    aws = Aws(suffix=suffix, patience=Patience(connect=1, read=1))
+    aws: Any = Aws(suffix=suffix, patience=Patience(connect=1, read=1))
 
     assert aws.dynamodb()._host._url.geturl() == f"https://dynamodb.{host}.{suffix}"
     assert aws.secrets_manager()._host._url.geturl() == f"https://secretsmanager.{host}.{suffix}"

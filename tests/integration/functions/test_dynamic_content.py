@@ -3,30 +3,36 @@ from __future__ import annotations
 import html
 import json
 import re
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
 
 from functions.dynamic_content import handler as dynamic_content
-from mailtailor.aws import definitions
 from mailtailor.content.links import first_position
 from mailtailor.instant import MINUTE
 from mailtailor.tracking.tokens import MailingToken, Purpose, read_link, read_recipient, sign_mailing
+from tests.integration.aws_over_http import Trouble
 from tests.integration.functions.capture_engine import FOREIGN, KEYRING, PROFILE, RETIRED
 from tests.integration.functions.capture_engine import recipient as track_token
-from tests.integration.functions.content_engine import DEFINITIONS, Engine, engine, ordered, recipient, viewed
+from tests.integration.functions.content_engine import (
+    CREDENTIALS,
+    DEFINITIONS,
+    Engine,
+    engine,
+    ordered,
+    recipient,
+    shared_block,
+    viewed,
+)
 
 FALLBACK = (DEFINITIONS / "blocks" / "hero" / "fallback.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
-    with engine(monkeypatch, tmp_path) as running:
+    with engine(monkeypatch, tmp_path, shared_block("notice", seconds=600)) as running:
         yield running
 
 
@@ -40,6 +46,11 @@ def reasons(output: str) -> set[str]:
     """Return the reasons beside the metrics written."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return {line["reason"] for line in lines if "_aws" in line and "reason" in line}
+
+
+def without_links(body: str) -> str:
+    """Return what is the same at each fetch; links tell when."""
+    return re.sub(r'/c/[^"]+', "", body)
 
 
 def links(body: str) -> list[str]:
@@ -168,34 +179,46 @@ def test_an_unknown_block_is_404(world: Engine, path: str) -> None:
     assert world.fetch(path, r=recipient())["statusCode"] == 404
 
 
-def test_a_probe_gets_the_headers_and_reads_nothing(world: Engine) -> None:
+def test_a_probe_gets_the_headers_and_reads_no_profile(world: Engine) -> None:
     # given
     world.put_profile(viewed("2"))
-    world.watch()
 
     # when
     answer = world.fetch(method="HEAD", r=recipient())
 
     # then
-    assert (answer["statusCode"], answer["body"], world.reads) == (200, "", [])
-
-
-def test_without_a_recipient_the_answer_may_be_shared(world: Engine) -> None:
-    assert world.fetch()["headers"]["cache-control"] == "public, max-age=60"
+    assert (answer["statusCode"], answer["body"], answer["headers"]["cache-control"]) == (200, "", "private, no-store")
+    assert "dynamodb:GetItem" not in world.reads
+    assert world.fetch("/content/other", method="HEAD")["statusCode"] == 404
 
 
 def test_a_warm_function_reads_the_profile_once_and_nothing_else(world: Engine) -> None:
     # given
     world.put_profile(viewed("2"))
-    world.watch()
     world.fetch(r=recipient())
-    assert sorted(world.reads) == ["GetItem", "GetObject", "GetSecretValue"]
+    assert world.reads == ["dynamodb:GetItem", "s3:GetObject", "secretsmanager:GetSecretValue"]
 
     # when
-    world.fetch(r=recipient(), m=sign_mailing(KEYRING, MailingToken("spring")))
+    world.fetch(r=recipient())
 
     # then
-    assert world.reads == ["GetItem"]
+    assert world.reads == ["dynamodb:GetItem"]
+
+
+def test_the_first_fetch_for_a_message_reads_once_and_writes_once_and_all_others_read_once(world: Engine) -> None:
+    # given
+    world.put_profile(viewed("2"))
+    world.fetch(r=recipient())
+    message = sign_mailing(KEYRING, MailingToken("spring"))
+
+    # when
+    world.fetch(r=recipient(), m=message)
+    assert world.reads == ["dynamodb:BatchGetItem", "dynamodb:UpdateItem"]
+
+    # then
+    for path in ("/content/hero.txt", "/content/hero.json", "/content/hero"):
+        world.fetch(path, r=recipient(), m=message)
+        assert world.reads == ["dynamodb:BatchGetItem"]
 
 
 def test_a_new_catalog_is_seen_after_five_minutes_and_an_unchanged_one_not_read_again(
@@ -224,123 +247,11 @@ def test_a_new_catalog_is_seen_after_five_minutes_and_an_unchanged_one_not_read_
     assert "Teapot" in world.fetch(r=recipient())["body"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{not json", b"[]", b"\xff\xfe"])
-def test_a_corrupt_catalog_costs_the_products_and_nothing_else(world: Engine, content: bytes) -> None:
-    # given
-    world.put_profile(viewed("2"))
-    world.put_catalog(content)
-
-    # when
-    answer = world.fetch(r=recipient())
-
-    # then
-    assert "Hello Anna" in answer["body"]
-    assert "It is good to have you with us." in answer["body"]
-
-
-def test_a_catalog_that_breaks_later_leaves_the_old_copy_in_use(
-    world: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # given
-    offset = tmp_path / "offset"
-    monkeypatch.setenv("MAILTAILOR_CLOCK_FILE", str(offset))
-    world.put_profile(viewed("2"))
-    world.fetch(r=recipient())
-
-    # when
-    world.put_catalog(b"{not json")
-    offset.write_text(str(6 * MINUTE))
-
-    # then
-    assert "Candle" in world.fetch(r=recipient())["body"]
-
-
 def test_no_catalog_at_all_is_an_empty_one(world: Engine) -> None:
     world.put_profile(viewed("2"))
     world.s3.delete_object(Bucket="catalog", Key="catalog.json")
 
     assert "It is good to have you with us." in world.fetch(r=recipient())["body"]
-
-
-@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "InternalServerError", "AccessDenied"])
-def test_a_failing_table_gives_the_fallback(world: Engine, capsys: pytest.CaptureFixture[str], code: str) -> None:
-    # given
-    world.put_profile(viewed("2"))
-    world.fetch(r=recipient())
-    capsys.readouterr()
-
-    # when
-    with Stubber(dynamic_content.dependencies().profiles._client) as stub:
-        stub.add_client_error("get_item", code)
-        answer = world.fetch(r=recipient())
-
-    # then
-    assert_fallback(answer)
-    (reason,) = reasons(capsys.readouterr().out)
-    assert reason in {code, "ClientError"}
-
-
-@pytest.mark.parametrize("service", ["DYNAMODB", "S3", "SECRETS_MANAGER"])
-def test_a_store_that_hangs_is_not_waited_for(world: Engine, monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    # given a store that accepts connections and never answers
-    world.put_profile(viewed("2"))
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        dynamic_content.dependencies()
-
-        # when
-        started = time.perf_counter()
-        answer = world.fetch(r=recipient())
-        elapsed = time.perf_counter() - started
-
-    # then
-    assert answer["statusCode"] == 200
-    assert ("Anna" in answer["body"]) == (service == "S3")
-    assert elapsed < 2  # what Braze waits; the rest of the 0.8 s budget is for a busy machine
-
-
-def test_an_unreachable_table_gives_the_fallback(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")
-
-    assert_fallback(world.fetch(r=recipient()))
-
-
-def test_the_time_budget_holds_even_if_no_time_out_does(
-    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # given
-    monkeypatch.setenv("TIME_BUDGET_MS", "50")
-    monkeypatch.setattr(dynamic_content.dependencies().profiles, "read", lambda _: time.sleep(0.5))
-
-    # when
-    started = time.perf_counter()
-    answer = world.fetch(r=recipient())
-
-    # then
-    assert_fallback(answer)
-    assert time.perf_counter() - started < 0.4
-    assert reasons(capsys.readouterr().out) == {"late"}
-
-
-def test_missing_settings_give_the_fallback(world: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PROFILES_TABLE")
-
-    assert_fallback(world.fetch(r=recipient()))
-
-
-def test_a_layer_without_blocks_inserts_nothing_and_says_what_to_do(
-    world: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    # given
-    definitions.blocks.cache_clear()
-    monkeypatch.setattr(definitions, "PACKAGE", "not_deployed")
-
-    # when
-    answer = world.fetch(r=recipient())
-
-    # then
-    assert (answer["statusCode"], answer["body"]) == (200, "")
-    assert "Build and deploy the definitions layer again." in caplog.text
 
 
 def test_nothing_personal_is_logged(
@@ -352,12 +263,123 @@ def test_nothing_personal_is_logged(
     # when
     world.fetch(r=recipient())
     world.fetch(r=recipient()[:-2])
-    with Stubber(dynamic_content.dependencies().profiles._client) as stub:
-        stub.add_client_error("get_item", "InternalServerError")
-        world.fetch(r=recipient())
+    world.server.trouble["dynamodb"] = Trouble(status=500, code="InternalServerError")
+    world.fetch(r=recipient())
 
     # then
     output = capsys.readouterr().out + caplog.text
     assert "InternalServerError" in output
     assert "Anna" not in output
     assert recipient() not in output
+
+
+def test_several_blocks_come_in_one_answer_by_one_read(world: Engine) -> None:
+    # given
+    world.put_profile(viewed("2"))
+    alone = {name: world.fetch(f"/content/{name}", r=recipient())["body"] for name in ("hero", "notice")}
+
+    # when
+    in_html = world.fetch("/content/notice,hero", r=recipient())
+    reads = world.reads
+    in_json = world.fetch("/content/hero,notice.json", r=recipient())
+
+    # then
+    assert reads == ["dynamodb:GetItem"]
+    without_links = [
+        re.sub(r"/c/[^\"]+", "", text) for text in (in_html["body"], f"{alone['notice']}\n{alone['hero']}")
+    ]
+    assert without_links[0] == without_links[1]
+    objects = json.loads(in_json["body"])
+    assert {name: one["variant"] for name, one in objects.items()} == {"hero": "products", "notice": "plain"}
+    assert in_html["headers"]["cache-control"] == in_json["headers"]["cache-control"] == "private, no-store"
+
+
+def test_an_unknown_block_among_others_is_left_out_and_counted(
+    world: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    world.put_profile(viewed("2"))
+
+    # when
+    answer = world.fetch("/content/hero,other.json", r=recipient())
+
+    # then: the mail goes out with what there is
+    assert answer["statusCode"] == 200
+    assert list(json.loads(answer["body"])) == ["hero"]
+    assert '"BlocksUnknown":[1.0]' in capsys.readouterr().out
+    assert world.fetch("/content/other,another.json", r=recipient())["statusCode"] == 404
+
+
+def test_what_is_the_same_for_all_may_be_kept_and_need_not_be_sent_again(world: Engine) -> None:
+    # given a shared block, and a personal one that nobody is named for
+    for path, seconds in (("/content/notice", 600), ("/content/hero", 60), ("/content/hero,notice.json", 60)):
+        # when
+        first = world.fetch(path)
+        etag = first["headers"]["etag"]
+        again = world.fetch(path, headers={"If-None-Match": f'"x", W/{etag}'})
+
+        # then
+        assert first["headers"]["cache-control"] == f"public, max-age={seconds}"
+        assert (again["statusCode"], again["body"], again["headers"]["etag"]) == (304, "", etag)
+        assert world.fetch(path, headers={"If-None-Match": '"x"'})["statusCode"] == 200
+
+
+def test_what_is_personal_has_no_tag_and_is_always_sent(world: Engine) -> None:
+    world.put_profile(viewed("2"))
+
+    answer = world.fetch(r=recipient(), headers={"If-None-Match": "*"})
+
+    assert answer["statusCode"] == 200
+    assert "etag" not in answer["headers"]
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_a_server_with_a_credential_may_name_the_recipient(world: Engine, name: str) -> None:
+    # given
+    world.put_profile(viewed("2"), epoch=3)
+
+    # when
+    answer = world.fetch(p=PROFILE, headers={"Authorization": f"Bearer {CREDENTIALS[name]}"})
+
+    # then
+    assert "Still thinking about the Candle?" in answer["body"]
+    assert answer["headers"]["cache-control"] == "private, no-store"
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "header"),
+    [
+        (PROFILE, ""),
+        (PROFILE, "Bearer " + "x" * 40),
+        (PROFILE, "Basic !"),
+        ("anna@example.com", f"Bearer {CREDENTIALS['braze']}"),
+        ("../" * 9, f"Bearer {CREDENTIALS['braze']}"),
+    ],
+)
+def test_without_authority_over_a_pseudonym_nobody_is_named(
+    world: Engine, capsys: pytest.CaptureFixture[str], profile_id: str, header: str
+) -> None:
+    world.put_profile(viewed("2"))
+
+    assert_fallback(world.fetch(p=profile_id, headers={"Authorization": header}))
+    assert reasons(capsys.readouterr().out) == {"credential"}
+
+
+def test_a_token_needs_no_credential_and_no_credential_mends_a_token(world: Engine) -> None:
+    world.put_profile(viewed("2"))
+
+    assert "Candle" in world.fetch(r=recipient(), headers={"Authorization": "Bearer wrong"})["body"]
+    assert_fallback(world.fetch(r="bad", p=PROFILE, headers={"Authorization": f"Bearer {CREDENTIALS['braze']}"}))
+
+
+def test_consent_rules_over_credentials_too(world: Engine) -> None:
+    world.put_profile(viewed("2"), consent=False)
+
+    assert_fallback(world.fetch(p=PROFILE, headers={"Authorization": f"Bearer {CREDENTIALS['braze']}"}))
+
+
+def test_the_limit_of_a_fetch_is_ten_blocks(world: Engine) -> None:
+    names = ",".join(["hero", *(f"other{number}" for number in range(9))])
+
+    assert world.fetch(f"/content/{names}")["statusCode"] == 200
+    assert world.fetch(f"/content/{names},one_more")["statusCode"] == 404

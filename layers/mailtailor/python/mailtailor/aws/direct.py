@@ -1,7 +1,7 @@
 """The few calls to AWS that an answer to an ESP waits for, without an SDK.
 
 Importing botocore and making three clients takes twice as long as all else that content needs to start, and a cold
-start counts in the time that an ESP waits (docs/decisions.md, 46). What is called here are plain HTTP APIs: JSON is
+start counts in the time that an ESP waits (docs/decisions.md). What is called here are plain HTTP APIs: JSON is
 posted, or an object is fetched. Methods have the names, arguments and results of botocore's clients and raise its
 `ClientError`, so whoever is given one of these cannot tell the difference.
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from botocore.exceptions import ClientError
@@ -31,6 +31,11 @@ from botocore.exceptions import ClientError
 from mailtailor.aws.clock import system_clock
 from mailtailor.aws.signature import Credentials, Scope, signed
 from mailtailor.errors import MailtailorError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _CODE: Final = re.compile(rb"<Code>(\w+)</Code>")
 _CLOSED: Final = (ConnectionError, HTTPException)
@@ -190,6 +195,7 @@ class S3:
         self._scope = Scope(region, "s3")
         self._suffix = suffix
         self._patience = patience
+        self._own = _own_endpoint("S3").rstrip("/")
         self._hosts: dict[str, Host] = {}
 
     def get_object(self, *, Bucket: str, Key: str, IfNoneMatch: str = "") -> Any:  # noqa: N803 - botocore's names
@@ -203,14 +209,13 @@ class S3:
 
     def _host(self, bucket: str) -> Host:
         if bucket not in self._hosts:
-            own = _own_endpoint("S3")
-            url = f"{own.rstrip('/')}/{bucket}" if own else f"https://{bucket}.s3.{self._scope.region}.{self._suffix}"
+            url = f"{self._own}/{bucket}" if self._own else f"https://{bucket}.s3.{self._scope.region}.{self._suffix}"
             self._hosts[bucket] = Host(url, self._scope, self._patience)
         return self._hosts[bucket]
 
 
 class Aws:
-    """Makes the clients.
+    """Makes the clients. They have botocore's types, and of its operations those that are listed above.
 
     Parameters
     ----------
@@ -227,17 +232,20 @@ class Aws:
         if not self._region:
             raise MailtailorError("The region is not known.", "Set AWS_REGION.")
 
-    def dynamodb(self) -> DynamoDB:
+    def dynamodb(self) -> DynamoDBClient:
         """Return a client for DynamoDB."""
-        return DynamoDB(self._host("DynamoDB", "dynamodb"))
+        client: Any = DynamoDB(self._host("DynamoDB", "dynamodb"))
+        return client  # type: ignore[no-any-return]
 
-    def secrets_manager(self) -> SecretsManager:
+    def secrets_manager(self) -> SecretsManagerClient:
         """Return a client for Secrets Manager."""
-        return SecretsManager(self._host("Secrets Manager", "secretsmanager"))
+        client: Any = SecretsManager(self._host("Secrets Manager", "secretsmanager"))
+        return client  # type: ignore[no-any-return]
 
-    def s3(self) -> S3:
+    def s3(self) -> S3Client:
         """Return a client for S3."""
-        return S3(self._region, self._suffix, self._patience)
+        client: Any = S3(self._region, self._suffix, self._patience)
+        return client  # type: ignore[no-any-return]
 
     def _host(self, service: str, name: str) -> Host:
         url = _own_endpoint(service) or f"https://{name}.{self._region}.{self._suffix}"

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Final
 
 from mailtailor.instant import Instant
+from mailtailor.tracking.destination import check_destination
 from mailtailor.tracking.paths import click_path
 from mailtailor.tracking.tokens import (
     Keyring,
@@ -80,3 +81,15 @@ class BlockLinks:
         )
         recipient = RecipientToken(self.profile_id, Purpose.TRACK)
         return self.click_url + click_path(sign_link(self.keyring, link), sign_recipient(self.keyring, recipient))
+
+
+def untracked(url: str, *, product_id: str, category: str) -> str:  # noqa: ARG001 - a `TrackLink`
+    """Return the destination itself: in what is the same for all, a link cannot say whose click it is.
+
+    Raises
+    ------
+    BadDestination
+        If `url` is no place that a mail may lead to.
+    """
+    check_destination(url)
+    return url
