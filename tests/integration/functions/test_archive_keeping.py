@@ -21,8 +21,9 @@ from mailtailor.aws import clients
 from mailtailor.aws.archive_bucket import ArchiveBucket
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.profile_table import ProfileTable
-from mailtailor.events import archive
+from mailtailor.events import archive, flip_files
 from mailtailor.events.event import Event
+from mailtailor.events.flips import PastFlip
 from mailtailor.events.joining import is_joined
 from mailtailor.instant import DAY, HOUR, MINUTE, to_datetime
 from mailtailor.profiles.profile import Profile
@@ -64,6 +65,10 @@ class Cloud:
 
     def archive(self, *events: Event) -> None:
         for part in archive.parts({"m": list(events)}):
+            self.bucket.put(part.key, part.parquet(self.duckdb))
+
+    def archive_flips(self, *flips: PastFlip) -> None:
+        for part in flip_files.parts({"m": list(flips)}):
             self.bucket.put(part.key, part.parquet(self.duckdb))
 
     def stored(self, prefix: str = "") -> list[str]:
@@ -151,6 +156,10 @@ def event(number: int, *, at: int = NOW - 2 * DAY, profile_id: str = ANNA, **fie
             **fields,
         }
     )
+
+
+def flip(number: int, *, profile_id: str = ANNA, at: int = NOW - 2 * DAY) -> PastFlip:
+    return PastFlip(profile_id, "buyers", True, at, "time", number, None, at, "f1")
 
 
 QUEUES = ("events", "to-archive")
@@ -292,6 +301,7 @@ def test_erasing_goes_on_where_it_stopped(cloud: Cloud, monkeypatch: pytest.Monk
     # given
     for day in range(4):
         cloud.archive(event(day, at=NOW - day * DAY - 1))
+        cloud.archive_flips(flip(day, at=NOW - day * DAY - 1))
     times = iter(range(10_000))
     passing = SimpleNamespace(monotonic=lambda: next(times) * archive_eraser.AT_ONCE * 0.4)
     monkeypatch.setattr(archive_eraser, "time", passing)
@@ -299,9 +309,10 @@ def test_erasing_goes_on_where_it_stopped(cloud: Cloud, monkeypatch: pytest.Monk
     answers = cloud.erase(profiles=[ANNA])
     # then
     assert len(answers) > 3
-    assert sum(answer["folders"] for answer in answers) == 8
+    assert sum(answer["folders"] for answer in answers) == 12
     assert len({answer["at"] for answer in answers}) == 1
     assert cloud.rows() == set()
+    assert cloud.stored("flips/") == []
     assert len(cloud.stored("erased/")) == 1
 
 
@@ -325,3 +336,24 @@ def test_what_cannot_be_erased_is_refused(cloud: Cloud, request_: dict[str, Any]
     assert "error" in answer
     assert "anna@example.com" not in answer["error"]
     assert cloud.stored() == []
+
+
+def test_flips_are_joined_by_the_day_and_erased_with_the_events_they_followed_from(cloud: Cloud) -> None:
+    # given: a batch of flips that came twice
+    for number, at in ((1, NOW - 2 * DAY), (2, NOW - 2 * DAY), (1, NOW - 2 * DAY + 1)):
+        cloud.archive_flips(flip(number, at=at), flip(number, profile_id=BOB))
+    cloud.archive(event(1))
+    cloud.watermark.advance(NOW)
+    # when
+    cloud.compact()
+    # then
+    [joined] = cloud.stored("flips/")
+    assert is_joined(joined)
+    # when
+    answers = cloud.erase(profiles=[ANNA])
+    # then
+    assert answers[-1]["done"]
+    assert sum(answer["rows"] for answer in answers) == 3 + 2
+    [_left] = cloud.stored("flips/")
+    paths = cloud.bucket.download(cloud.bucket.files(["flips/"]), cloud.folder / "left")
+    assert {one.profile_id for one in flip_files.read(cloud.duckdb, paths, [ANNA, BOB], "buyers")} == {BOB}
