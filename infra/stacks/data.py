@@ -41,8 +41,9 @@ class DataStack(Stack):
         # With its pauses, this many tries bridge an hour in which the table cannot be written.
         self.wake_ups = WorkQueue(self, "WakeUps", consumer=WAKE_PROCESSOR, max_receives=12)
         self.archive_queue = WorkQueue(self, "ArchiveQueue", consumer=EVENT_ARCHIVER, batching_window=ARCHIVE_WINDOW)
-        # A profile is rebuilt when the archive has what was received lately, which takes a minute or two.
-        self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=300)
+        # A profile is rebuilt when the archive has what was received before, also if the archiver died over it once.
+        archived = ARCHIVE_WINDOW + self.archive_queue.visibility + EVENT_ARCHIVER.timeout
+        self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=archived)
         self.recompute = WorkQueue(self, "Recompute", consumer=SEGMENT_RECOMPUTE)
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)

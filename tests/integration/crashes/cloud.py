@@ -11,13 +11,13 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import botocore.session
 import pytest
@@ -28,12 +28,12 @@ from urllib3.exceptions import ReadTimeoutError
 from functions.esp_sync import handler as esp_sync
 from functions.event_archiver import handler as event_archiver
 from functions.event_processor import handler as event_processor
+from functions.flip_archiver import handler as flip_archiver
 from functions.membership_publisher import handler as membership_publisher
 from functions.profile_rebuilder import handler as profile_rebuilder
 from functions.segment_clock import handler as segment_clock
 from functions.segment_recompute import handler as segment_recompute
 from functions.wake_processor import handler as wake_processor
-from infra import jobs
 from mailtailor.aws import archive_bucket, clients, definitions, due_index
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.events import histories
@@ -51,22 +51,49 @@ SWEEP: Final = 15 * MINUTE
 PROVISIONAL: Final = 10 * MINUTE
 WORK: Final = 10
 """Milliseconds that an invocation takes."""
-ARCHIVE_WINDOW: Final = 60
-REBUILD_DELAY: Final = 300
-"""Seconds, as `infra.stacks.data` has both."""
 BATCH_OF_STREAM: Final = 100
 MOST_INVOCATIONS: Final = 3_000
 LOCATION: Final[Any] = {"LocationConstraint": "eu-west-1"}
 
-QUEUES: Final[tuple[tuple[ModuleType, jobs.Job, dict[str, Any]], ...]] = (
-    (event_processor, jobs.EVENT_PROCESSOR, {"name": "events"}),
-    (wake_processor, jobs.WAKE_PROCESSOR, {"name": "wake_ups"}),
-    (event_archiver, jobs.EVENT_ARCHIVER, {"name": "archive", "delay": ARCHIVE_WINDOW, "batch": 1_000}),
-    (profile_rebuilder, jobs.PROFILE_REBUILDER, {"name": "rebuilds", "delay": REBUILD_DELAY, "batch": 1}),
-    (segment_recompute, jobs.SEGMENT_RECOMPUTE, {"name": "recompute", "batch": 1}),
-    (esp_sync, jobs.ESP_SYNC, {"name": "esp", "max_receives": 30}),
+
+class Source(NamedTuple):
+    """A queue, and the function that works it off.
+
+    Attributes
+    ----------
+    delay, visibility
+        Seconds. Waiting for a batch to fill is a delay.
+    """
+
+    queue: str
+    function: str
+    visibility: int
+    delay: int = 0
+    max_receives: int = 5
+    batch: int = 10
+
+
+QUEUES: Final = (
+    Source("events", "event_processor", visibility=360),
+    Source("wake_ups", "wake_processor", visibility=360, max_receives=12),
+    Source("archive", "event_archiver", visibility=420, delay=60, batch=1_000),
+    Source("trail", "flip_archiver", visibility=420, delay=60, batch=100),
+    Source("rebuilds", "profile_rebuilder", visibility=1_800, delay=540, batch=1),
+    Source("recompute", "segment_recompute", visibility=1_800, batch=1),
+    Source("esp", "esp_sync", visibility=360, max_receives=30),
 )
-FUNCTIONS: Final = (*(one for one, _, _ in QUEUES), membership_publisher, segment_clock)
+"""As the stacks have them; `tests.infra` compares."""
+FUNCTIONS: Final[Mapping[str, ModuleType]] = {
+    "event_processor": event_processor,
+    "wake_processor": wake_processor,
+    "event_archiver": event_archiver,
+    "flip_archiver": flip_archiver,
+    "profile_rebuilder": profile_rebuilder,
+    "segment_recompute": segment_recompute,
+    "esp_sync": esp_sync,
+    "membership_publisher": membership_publisher,
+    "segment_clock": segment_clock,
+}
 
 
 class Context:
@@ -137,13 +164,8 @@ class Cloud:
 
     def __init__(self, patch: pytest.MonkeyPatch, *, start: int, fault: Fault | None = None) -> None:
         self.now = start
-        self.queues = Queues(
-            [
-                Queue(**more, visibility=6 * job.timeout + (ARCHIVE_WINDOW if more["name"] == "archive" else 0))
-                for _, job, more in QUEUES
-            ],
-            lambda: self.now,
-        )
+        queues = [Queue(one.queue, one.visibility, one.delay, one.max_receives, one.batch) for one in QUEUES]
+        self.queues = Queues(queues, lambda: self.now)
         self.wire = Wire(fault, lambda: self.now, self.queues, self._wrote)
         self.esp = Esp()
         self.published: list[dict[str, Any]] = []
@@ -181,7 +203,7 @@ class Cloud:
     def deploy(self, *segments: SegmentDefinition) -> None:
         """Deploy definitions, and with them new functions."""
         self._patch.setattr(definitions, "segments", lambda: segments)
-        for function in FUNCTIONS:
+        for function in FUNCTIONS.values():
             self._start(function)
 
     def _start(self, function: Any) -> None:
@@ -240,14 +262,14 @@ class Cloud:
 
     def _work(self) -> None:
         """Work until there is nothing to do at this instant."""
-        while self._turn() or self._follow() or any(self._poll(one, more["name"]) for one, _, more in QUEUES):
+        while self._turn() or self._follow() or any(self._poll(one.queue, one.function) for one in QUEUES):
             assert self.invocations < MOST_INVOCATIONS, "it never comes to rest"
 
     def _turn(self) -> bool:
         if self.now < self._next_sweep:
             return False
         self._next_sweep += SWEEP
-        self._invoke(segment_clock, {})
+        self._invoke("segment_clock", {})
         return True
 
     def _follow(self) -> bool:
@@ -255,7 +277,7 @@ class Cloud:
         records = self._stream[: self._batch]
         if not records:
             return False
-        answer = self._invoke(membership_publisher, {"Records": records})
+        answer = self._invoke("membership_publisher", {"Records": records})
         if answer is None:
             self._batch = max(1, len(records) // 2)
             return True
@@ -264,7 +286,7 @@ class Cloud:
         del self._stream[: len(records)]
         return True
 
-    def _poll(self, function: ModuleType, name: str) -> bool:
+    def _poll(self, name: str, function: str) -> bool:
         queue = self.queues.by_name[name]
         if not (messages := queue.receive(self.now)):
             return False
@@ -278,8 +300,9 @@ class Cloud:
             done(answer)
         return True
 
-    def _invoke(self, function: Any, event: Any, done: Callable[[Any], None] = lambda _answer: None) -> Any:
+    def _invoke(self, name: str, event: Any, done: Callable[[Any], None] = lambda _answer: None) -> Any:
         """Return a function's answer, None if it failed or died; `done` is told the answer of a rival's."""
+        function: Any = FUNCTIONS[name]
 
         def rival() -> None:
             mine = function.dependencies
@@ -289,7 +312,7 @@ class Cloud:
 
         self.invocations += 1
         try:
-            with self.wire.working(function.__name__.split(".")[1], rival):
+            with self.wire.working(name, rival):
                 return function.handler(event, Context())
         except Killed:
             self._start(function)
@@ -318,10 +341,10 @@ class Cloud:
         table = ProfileTable(client=self.dynamodb, table="profiles")
         return {one.profile.id: one.profile for one in table.scan()}
 
-    def archived(self, folder: Path) -> list[str]:
-        """Copy the archive's files of events into a folder, and return their paths."""
+    def archived(self, dataset: str, folder: Path) -> list[str]:
+        """Copy the files of a data set of the archive into a folder, and return their paths."""
         paths = []
-        for number, one in enumerate(self.s3.list_objects_v2(Bucket="archive", Prefix="events/").get("Contents", [])):
+        for number, one in enumerate(self.s3.list_objects_v2(Bucket="archive", Prefix=dataset).get("Contents", [])):
             path = folder / f"{number}.parquet"
             path.write_bytes(self.s3.get_object(Bucket="archive", Key=one["Key"])["Body"].read())
             paths.append(str(path))

@@ -1,6 +1,6 @@
 """A function may die, be refused, be left without an answer or be doubled at any request: everything comes right.
 
-`make nightly` plays every outcome at every request; here each kind of request has one.
+`make nightly` plays every outcome at every request; here each kind of request that changes anything has one.
 """
 
 from __future__ import annotations
