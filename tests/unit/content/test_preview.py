@@ -11,7 +11,8 @@ import pytest
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.content.block import FALLBACK, Block
 from mailtailor.content.catalog import Catalog, Product
-from mailtailor.content.preview import Preview, Who, preview, read_settings, untracked
+from mailtailor.content.links import untracked
+from mailtailor.content.preview import Preview, Who, preview, read_settings
 from mailtailor.content.recipient import view_of
 from mailtailor.content.render import Format, Renderer
 from mailtailor.content.select import Shelf, serve

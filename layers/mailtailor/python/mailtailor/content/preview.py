@@ -14,11 +14,11 @@ from typing import Any, Final
 from mailtailor.consent.policy import Consent, Purpose, allows
 from mailtailor.content.audience import UNKNOWN_AUDIENCE
 from mailtailor.content.block import FALLBACK, Block, Variant
-from mailtailor.content.decision import Decision
 from mailtailor.content.inputs import ColourInput, Input, Parameter, UrlInput, Value
+from mailtailor.content.links import untracked
 from mailtailor.content.recipient import view_of
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.select import Request, Served, Shelf, everybody, fallback, serve
+from mailtailor.content.select import Request, Served, Shelf, everybody, serve, unfilled
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant, to_iso
 from mailtailor.profiles.profile import Profile
@@ -26,7 +26,6 @@ from mailtailor.segments.engine import BadReference, Engine
 from mailtailor.segments.vocabulary import suggested
 from mailtailor.segments.why import Reason, reason_of
 from mailtailor.segments.wording import moment
-from mailtailor.tracking.destination import check_destination
 
 SHOWN: Final = "shown"
 NOT_REACHED: Final = "not_reached"
@@ -143,18 +142,6 @@ def _read(one: Input | Parameter, raw: str) -> Value:
     return one.check(raw) if isinstance(one, ColourInput | UrlInput) else one.read(raw)
 
 
-def untracked(url: str, *, product_id: str, category: str) -> str:  # noqa: ARG001 - as all that make links are called
-    """Return the destination itself: a click in a preview counts for nobody.
-
-    Raises
-    ------
-    BadDestination
-        If a mail may not lead there, as a link in a mail would.
-    """
-    check_destination(url)
-    return url
-
-
 def served_to(
     profile: Profile | None, renderer: Renderer, request: Request, at: Instant, *, engine: Engine, shelf: Shelf
 ) -> Served | None:
@@ -174,6 +161,8 @@ def served_to(
         By which the profile is evaluated.
     shelf
         What there is to show.
+
+    Links lead to their destination itself, so that a click in a preview counts for nobody.
     """
     if renderer.block.cache.kind == "shared":
         view = everybody(at)
@@ -206,7 +195,7 @@ def preview(
     if who is not Who.OUTAGE:
         served = served_to(subject, renderer, request, at, engine=engine, shelf=shelf)
     if served is None:
-        served = Served(Decision(FALLBACK, renderer.version, at), fallback(block, request.form))
+        served = unfilled(renderer, request.form, at)
         rungs = tuple(_impersonal(block))
     else:
         looked_at = None if block.cache.kind == "shared" else subject
