@@ -40,6 +40,8 @@ class Queue:
     delay: int = 0
     max_receives: int = 5
     batch: int = 10
+    sent: list[str] = field(default_factory=list)
+    """The bodies of all messages there ever were."""
     waiting: list[Message] = field(default_factory=list)
     dead: list[Message] = field(default_factory=list)
 
@@ -92,6 +94,7 @@ class Queues:
         assert 0 <= delay <= 900
         self._sent += 1
         visible_at = self._clock() + delay * SECOND
+        queue.sent.append(body)
         queue.waiting.append(Message(f"m{self._sent}", body, visible_at))
         return queue.waiting[-1].id
 

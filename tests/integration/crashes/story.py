@@ -243,6 +243,9 @@ class _Sender:
 
 
 def _recompute(world: Cloud) -> None:
+    # Or recomputing would find it itself, in the archive, and nobody would see that it was missing.
+    sent = "".join(world.queues.by_name["archive"].sent)
+    assert all(f'"correction:{one}"' in sent for one in BURST[:3]), "a correction was lost"
     run = Run("run", world.now)
     assert RecomputeRuns(client=world.dynamodb, table="clock").start(run, previous=None)
     for number in BUCKETS:
@@ -363,4 +366,3 @@ def check_run(world: Cloud) -> None:
     runs = RecomputeRuns(client=world.dynamodb, table="clock")
     progress = [runs.progress(Run("run", 0), number) for number in BUCKETS]
     assert all(one.done for one in progress), "a bucket stands still"
-    assert not any(one.tally.corrected for one in progress), "a correction was missing in the archive"
