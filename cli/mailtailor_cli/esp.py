@@ -47,8 +47,8 @@ def snippet(
     instance: Annotated[
         bool, typer.Option("--instance", help="Tell each send of the campaign apart, by the ESP's id of it.")
     ] = False,
-    attribute: Annotated[str, typer.Option(help="The attribute with the content token, if not the ESP's usual.")] = "",
-    credential: Annotated[str, typer.Option(help="Braze: the name of the basic credential to fetch with.")] = "",
+    attribute: Annotated[str, typer.Option(help="The attribute that names the recipient, if not the usual one.")] = "",
+    credential: Annotated[str, typer.Option(help="Braze: fetch with this basic credential, by profiles' ids.")] = "",
     cache_minutes: Annotated[
         int | None, typer.Option(help="Braze: keep an answer so long, 5 to 240 minutes; 0 keeps none.")
     ] = None,
@@ -82,7 +82,7 @@ def snippet(
         credential=credential,
         cache_minutes=cache_minutes,
     )
-    _tell(write(request), request)
+    _tell(write(request))
 
 
 def _shape(name: str) -> Shape:
@@ -118,14 +118,13 @@ def _message(system: Connection, campaign: str) -> str:
     return sign_mailing(keyring(system), MailingToken(campaign)) if campaign else ""
 
 
-def _tell(snippet: Snippet, request: SnippetRequest) -> None:
+def _tell(snippet: Snippet) -> None:
     """Print the parts to standard output, and all that is said of them beside it."""
     beside = Console(stderr=True, soft_wrap=True, highlight=False)
     for part in snippet.parts:
         beside.print(f"── Paste {part.where}:", style="bold", markup=False)
         typer.echo(part.code)
         typer.echo()
-    beside.print(f"{request.form.hint_for(request.recipient_attribute)}.", markup=False)
     for sentence in snippet.setup:
         beside.print(f"· {sentence}", markup=False)
     beside.print("What it cannot do:", style="bold")

@@ -238,13 +238,25 @@ def test_a_fallback_too_large_for_a_mail_is_left_out_and_told() -> None:
 
 def test_what_braze_shall_keep_and_prove_is_an_option_of_the_call() -> None:
     # given
-    kept = request("braze", cache_minutes=30, credential="mailtailor_content")
+    kept = request("braze", cache_minutes=30)
     fresh = request("braze", cache_minutes=0)
     # then
-    assert " :basic_auth mailtailor_content :cache_max_age 1800 :save mailtailor %}" in write(kept).parts[0].code
+    assert " :cache_max_age 1800 :save mailtailor %}" in write(kept).parts[0].code
     assert " :no_cache :save mailtailor %}" in write(fresh).parts[0].code
     for wanted in (kept, fresh):
         assert send("braze", write(wanted), answering(wanted), ATTRIBUTES).mail == "\n" + FETCHED
+
+
+def test_with_a_credential_recipients_are_named_by_their_profiles() -> None:
+    # given
+    wanted = request("braze", credential="mailtailor")
+    # when
+    snippet = write(wanted)
+    (url,) = send("braze", snippet, answering(wanted), {"profile_id": "A" * 22}).fetched
+    # then
+    assert " :basic_auth mailtailor :save mailtailor %}" in snippet.parts[0].code
+    assert asked(url)[1] == {"m": ["Am-essage_1"], "p": ["A" * 22]}
+    assert any("must hold each person's profile id" in sentence for sentence in snippet.setup)
 
 
 @every_esp

@@ -41,7 +41,10 @@ def write(request: SnippetRequest) -> Snippet:
         If the ESP fetches nothing in any way, or not in the form that is wanted.
     """
     snippet = _writer(request.form)(request)
-    return Snippet(snippet.parts, (*snippet.setup, *_setup(request)), (*snippet.limits, *_limits(request)))
+    setup = (*snippet.setup, *_setup(request))
+    if any(request.recipient_attribute in part.code for part in snippet.parts):
+        setup += tuple(_setup_for_recipients(request))
+    return Snippet(snippet.parts, setup, (*snippet.limits, *_limits(request)))
 
 
 def _writer(form: EspForm) -> Writer:
@@ -56,6 +59,16 @@ def _writer(form: EspForm) -> Writer:
 def _setup(request: SnippetRequest) -> Iterator[str]:
     if not request.is_public:
         yield "ESPs fetch from https on port 443 only; this address is for trying out."
+
+
+def _setup_for_recipients(request: SnippetRequest) -> Iterator[str]:
+    if request.credential:
+        yield (
+            f"{request.form.title} must hold each person's profile id in {request.form.holder} "
+            f"{request.recipient_attribute}: a column of what mailtailor tokens export writes."
+        )
+    else:
+        yield f"{request.form.hint_for(request.recipient_attribute)}."
     if not request.message:
         yield "Without --campaign, clicks count to a campaign named as the block."
 

@@ -15,6 +15,8 @@ from mailtailor.tracking.tokens import Purpose
 
 MAX_BLOCKS: Final = 10
 """In one fetch, as many as the address takes."""
+PROFILE_ID: Final = "profile_id"
+"""What `mailtailor tokens export` calls the column of profiles' ids."""
 MAX_FALLBACK: Final = 20_000
 """Characters of all fallbacks of one snippet: a Content Block of Braze holds 50 KB, and Gmail clips a mail at 102."""
 
@@ -50,9 +52,10 @@ class SnippetRequest:
     tell_sends_apart
         Whether the ESP adds the id of the send to the mailing's token.
     attribute
-        The attribute that holds the content token, if it is not the form's.
+        The attribute that holds the content token (or the profile's id), if it is not the usual one.
     credential
-        The credential stored in the ESP under which it fetches; empty for none.
+        The name of the credential that the ESP shows when it fetches. With one it names recipients by their profiles'
+        ids, without one by their signed tokens.
     cache_minutes
         How long the ESP may keep an answer, for those that can be told; None for what it does by itself.
 
@@ -97,8 +100,8 @@ class SnippetRequest:
 
     @property
     def recipient_attribute(self) -> str:
-        """The name of the attribute that holds the recipient's content token."""
-        return self.attribute or self.form.attributes[Purpose.CONTENT]
+        """The name of the attribute that holds the recipient's content token; with a credential, the profile's id."""
+        return self.attribute or (PROFILE_ID if self.credential else self.form.attributes[Purpose.CONTENT])
 
     @property
     def address(self) -> str:
@@ -112,8 +115,9 @@ class SnippetRequest:
 
     def url(self, recipient: str, *, send: str = "") -> str:
         """Return the address with its parameters; the tags are the ESP's, in place of what it fills in."""
+        name = "p" if self.credential else "r"
         message = [f"m={self.message}{'~' + send if self.tell_sends_apart else ''}"] if self.message else []
-        return f"{self.address}?{'&'.join([*self._said, *message, f'r={recipient}'])}"
+        return f"{self.address}?{'&'.join([*self._said, *message, f'{name}={recipient}'])}"
 
     @property
     def shared_url(self) -> str:
