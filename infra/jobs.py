@@ -71,6 +71,8 @@ PROFILE_REBUILDER: Final = Job(
 SEGMENT_RECOMPUTE: Final = Job(
     name="segment_recompute", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive"), disk=4096
 )
+# Nobody waits for it; the archive's layer only because it knows the archive's buckets.
+SEGMENT_ROLLOUT: Final = Job(name="segment_rollout", timeout=50, layers=(*_WITH_DEFINITIONS, "archive"))
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
 FLIP_ARCHIVER: Final = Job(name="flip_archiver", timeout=60, layers=(*LIBRARY, "archive"))
 ARCHIVE_WATERMARK: Final = Job(name="archive_watermark", timeout=30)
@@ -94,6 +96,7 @@ JOBS: Final = (
     EVENT_PROCESSOR,
     PROFILE_REBUILDER,
     SEGMENT_RECOMPUTE,
+    SEGMENT_ROLLOUT,
     WAKE_PROCESSOR,
     SEGMENT_CLOCK,
     MEMBERSHIP_PUBLISHER,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import TypeAdapter, ValidationError
 
-from mailtailor.aws import clients, definitions
+from mailtailor.aws import clients, live_definitions
 from mailtailor.aws.batches import Failures, PoisonMessage, Record, receive_count
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
@@ -24,7 +24,6 @@ from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
 from mailtailor.profiles import wake_up
 from mailtailor.profiles.processing import Processor
-from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings, parse_bursts
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ class Settings:
     archive_queue_url: str
     rebuilds_queue_url: str
     intake_bucket: str
+    definitions_table: str
+    refresh_seconds: int = 10
     bursts: str = "3/1000 6/10000"
     provisional_seconds: int = 3_600
 
@@ -59,7 +60,6 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    dynamodb = clients.dynamodb()
     sqs = clients.sqs()
     large = LargeEvents(clients.s3(), settings.intake_bucket)
     rebuilds_queue = Queue(client=sqs, url=settings.rebuilds_queue_url)
@@ -67,14 +67,22 @@ def connect() -> Dependencies:
     def rebuild(profile_id: str) -> None:
         rebuilds_queue.send_all(wake_up.pack([profile_id]))
 
+    dynamodb = clients.dynamodb()
+    clock = clock_from_environment(WitnessedClock(dynamodb))
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     processor = Processor(
         store=ProfileTable(client=dynamodb, table=settings.profiles_table),
-        engine=Engine(definitions.segments(), bursts=bursts),
+        engine=live_definitions.for_writers(
+            dynamodb,
+            settings.definitions_table,
+            refresh_seconds=settings.refresh_seconds,
+            clock=clock,
+            bursts=bursts,
+        ),
         archive=EventQueue(Queue(client=sqs, url=settings.archive_queue_url), large).send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         rebuild=rebuild,
-        clock=clock_from_environment(WitnessedClock(dynamodb)),
+        clock=clock,
         pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs, large.fetch)

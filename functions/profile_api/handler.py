@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws import clients, definitions, http
+from mailtailor.aws import clients, http, live_definitions
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
@@ -25,7 +25,8 @@ from mailtailor.aws.startup import prepared
 from mailtailor.errors import BadInput, MailtailorError, NotFound, Unavailable
 from mailtailor.instant import Instant, from_datetime
 from mailtailor.profiles.profile import Profile
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.engine import Engines
+from mailtailor.segments.live import DefinitionsUnknown
 from mailtailor.segments.vocabulary import suggested
 from mailtailor.segments.why import explain
 
@@ -40,6 +41,8 @@ class Settings:
     """The function's environment."""
 
     profiles_table: str
+    definitions_table: str
+    refresh_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +50,19 @@ class Dependencies:
     """What the function works with."""
 
     profiles: ProfileTable
-    engine: Engine
+    engine: Engines
     clock: Clock
 
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
-    settings = from_environment(Settings)
+    settings, dynamodb, clock = from_environment(Settings), clients.dynamodb(timeout=2), clock_from_environment()
     return Dependencies(
-        profiles=ProfileTable(client=clients.dynamodb(timeout=2), table=settings.profiles_table),
-        engine=Engine(definitions.segments()),
-        clock=clock_from_environment(),
+        profiles=ProfileTable(client=dynamodb, table=settings.profiles_table),
+        engine=live_definitions.for_readers(
+            dynamodb, settings.definitions_table, refresh_seconds=settings.refresh_seconds, clock=clock
+        ),
+        clock=clock,
     )
 
 
@@ -77,12 +82,12 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
         raise NotFound("There is nothing at this address.", "Ask for /admin/profiles/{profile_id}/segments/{segment}.")
     profile_id, segment = map(unquote, asked.groups())
     at = _instant(request.query["at"]) if "at" in request.query else given.clock()
-    if segment not in given.engine.segments:
-        known = ", ".join(sorted(given.engine.segments))
-        hint = suggested(segment, given.engine.segments) or f"Known are {known}."
-        raise NotFound("There is no segment of this name.", hint)
     profile = _profile(profile_id, given.profiles)
-    return http.json_response(200, explain(profile, segment, engine=given.engine, at=at).payload())
+    engine = given.engine.of(profile.definitions)
+    if segment not in engine.segments:
+        hint = suggested(segment, engine.segments) or f"Known are {', '.join(sorted(engine.segments))}."
+        raise NotFound("There is no segment of this name.", hint)
+    return http.json_response(200, explain(profile, segment, engine=engine, at=at).payload())
 
 
 def _instant(text: str) -> Instant:
@@ -119,6 +124,8 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         return answer(http.request(event), dependencies())
     except MailtailorError as error:
         refused = error
+    except DefinitionsUnknown:
+        refused = Unavailable("It cannot be read which segments there are.", "Try again in a moment.")
     except (BotoCoreError, ClientError) as error:
         logger.error("The profiles' table does not answer.", extra={"error": type(error).__name__})
         refused = Unavailable("The profiles' table does not answer.", "Try again in a moment.")

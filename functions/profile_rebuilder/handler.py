@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from mailtailor.aws import clients, definitions
+from mailtailor.aws import clients, live_definitions
 from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, UnreadableFile
 from mailtailor.aws.archive_history import ArchiveHistory
 from mailtailor.aws.batches import PoisonMessage, Record, process_each
@@ -28,7 +28,6 @@ from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
 from mailtailor.profiles.rebuild import Rebuilder
 from mailtailor.profiles.wake_up import unpack
-from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings, parse_bursts
 
 if TYPE_CHECKING:
@@ -42,9 +41,11 @@ class Settings:
     """The function's environment; Lambda itself tells how much memory there is."""
 
     profiles_table: str
+    definitions_table: str
     archive_bucket: str
     archive_queue_url: str
     wake_ups_queue_url: str
+    refresh_seconds: int = 10
     bursts: str = "3/1000 6/10000"
     provisional_seconds: int = 3_600
     aws_lambda_function_memory_size: int = 2048
@@ -61,8 +62,8 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    dynamodb = clients.dynamodb()
-    sqs = clients.sqs()
+    sqs, dynamodb = clients.sqs(), clients.dynamodb()
+    clock = clock_from_environment(WitnessedClock(dynamodb))
     archive_queue = Queue(client=sqs, url=settings.archive_queue_url)
 
     def send(events: Iterable[Event]) -> None:
@@ -72,7 +73,13 @@ def connect() -> Dependencies:
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
     rebuilder = Rebuilder(
         store=ProfileTable(client=dynamodb, table=settings.profiles_table),
-        engine=Engine(definitions.segments(), bursts=bursts),
+        engine=live_definitions.for_writers(
+            dynamodb,
+            settings.definitions_table,
+            refresh_seconds=settings.refresh_seconds,
+            clock=clock,
+            bursts=bursts,
+        ),
         history=ArchiveHistory(
             bucket=ArchiveBucket(client=s3, bucket=settings.archive_bucket),
             duckdb=archive.connect(
@@ -84,7 +91,7 @@ def connect() -> Dependencies:
         ),
         archive=send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
-        clock=clock_from_environment(WitnessedClock(dynamodb)),
+        clock=clock,
         pause=pause_after_conflict,
     )
     return Dependencies(rebuilder, sqs)

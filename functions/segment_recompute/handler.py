@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mailtailor.aws import clients, definitions
+from mailtailor.aws import clients, live_definitions
 from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, UnreadableFile
 from mailtailor.aws.archive_people import ArchivePeople
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.batches import PoisonMessage, Record, process_each
 from mailtailor.aws.clock import clock_from_environment
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.due_index import WakeUps
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.recompute_bucket import BucketRecomputer
+from mailtailor.aws.recompute_engine import RunEngines
 from mailtailor.aws.recompute_runs import RecomputeRuns, pack, unpack
+from mailtailor.aws.rest_people import RestPeople
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.aws.witnessed_clock import WitnessedClock
@@ -31,7 +34,6 @@ from mailtailor.events.event import Event
 from mailtailor.instant import SECOND
 from mailtailor.profiles.recompute import Recomputer
 from mailtailor.profiles.wake_up import pack as pack_profiles
-from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings, parse_bursts
 
 if TYPE_CHECKING:
@@ -47,12 +49,14 @@ class Settings:
     """The function's environment; Lambda itself tells how much memory there is."""
 
     profiles_table: str
+    definitions_table: str
     clock_table: str
     archive_bucket: str
     archive_queue_url: str
     wake_ups_queue_url: str
     rebuilds_queue_url: str
     recompute_queue_url: str
+    refresh_seconds: int = 10
     bursts: str = "3/1000 6/10000"
     provisional_seconds: int = 3_600
     aws_lambda_function_memory_size: int = 2048
@@ -80,9 +84,12 @@ def connect() -> Dependencies:
         archive_queue.send_all(pack_events((event.model_dump_json(exclude_defaults=True) for event in events), nowhere))
 
     bursts = BurstSettings(parse_bursts(settings.bursts), provisional=settings.provisional_seconds * SECOND)
+    engines = live_definitions.for_writers(
+        dynamodb, settings.definitions_table, refresh_seconds=settings.refresh_seconds, clock=clock, bursts=bursts
+    )
     recomputer = Recomputer(
         store=profiles,
-        engine=Engine(definitions.segments(), bursts=bursts),
+        engine=engines,
         archive=send,
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
         rebuild=lambda profile_id: rebuilds.send_all(pack_profiles([profile_id])),
@@ -103,7 +110,11 @@ def connect() -> Dependencies:
     queue = Queue(client=sqs, url=settings.recompute_queue_url)
     bucket = BucketRecomputer(
         people=people,
+        rest=RestPeople(profiles=profiles, fingerprint=lambda: engines.fresh().active.fingerprint),
         recomputer=recomputer,
+        engine=RunEngines(
+            engines, DefinitionVersions(client=dynamodb, table=settings.definitions_table), bursts=bursts
+        ),
         runs=RecomputeRuns(client=dynamodb, table=settings.clock_table),
         watermark=ArchiveWatermark(client=dynamodb, table=settings.clock_table),
         again=lambda run, number: queue.send(pack(run, number)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from mailtailor.aws import clients, definitions
+from mailtailor.aws import clients, live_definitions
 from mailtailor.aws.batches import PoisonMessage, Record, process_each, receive_count
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.due_index import WakeUps
@@ -18,7 +18,6 @@ from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.instant import SECOND
 from mailtailor.profiles.processing import WakeUpProcessor
 from mailtailor.profiles.wake_up import unpack
-from mailtailor.segments.engine import Engine
 from mailtailor.tracking.bursts import BurstSettings
 
 if TYPE_CHECKING:
@@ -33,7 +32,9 @@ class Settings:
     """The function's environment."""
 
     profiles_table: str
+    definitions_table: str
     wake_ups_queue_url: str
+    refresh_seconds: int = 10
     provisional_seconds: int = 3_600
 
 
@@ -48,13 +49,19 @@ class Dependencies:
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
     settings = from_environment(Settings)
-    dynamodb = clients.dynamodb()
-    sqs = clients.sqs()
+    sqs, dynamodb = clients.sqs(), clients.dynamodb()
+    clock = clock_from_environment(WitnessedClock(dynamodb))
     processor = WakeUpProcessor(
         store=ProfileTable(client=dynamodb, table=settings.profiles_table),
-        engine=Engine(definitions.segments(), bursts=BurstSettings(provisional=settings.provisional_seconds * SECOND)),
+        engine=live_definitions.for_writers(
+            dynamodb,
+            settings.definitions_table,
+            refresh_seconds=settings.refresh_seconds,
+            clock=clock,
+            bursts=BurstSettings(provisional=settings.provisional_seconds * SECOND),
+        ),
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
-        clock=clock_from_environment(WitnessedClock(dynamodb)),
+        clock=clock,
         pause=pause_after_conflict,
     )
     return Dependencies(processor, sqs)

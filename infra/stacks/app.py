@@ -34,6 +34,8 @@ from infra.constructs.storage import (
 )
 from infra.jobs import Job, Layer
 from infra.stacks.data import DataStack
+from mailtailor.aws.rollout_driver import SETTLE
+from mailtailor.instant import SECOND
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -124,6 +126,30 @@ class AppStack(Stack):
             description="Whether a click tells the shop's page, by a token that works once, whose click it was",
         )
 
+        refresh = CfnParameter(
+            self,
+            "DefinitionsRefreshSeconds",
+            type="Number",
+            default=10,
+            min_value=1,
+            max_value=30,
+            description="How often a function asks which segment definitions rule",
+        )
+        settle = CfnParameter(
+            self,
+            "RolloutSettleSeconds",
+            type="Number",
+            default=SETTLE // SECOND,
+            min_value=1,
+            max_value=3600,
+            description="How long changed segment definitions wait until all functions know of them; less than the "
+            "default only where functions end within seconds",
+        )
+        self._live = {
+            "DEFINITIONS_TABLE": data.definitions.table_name,
+            "REFRESH_SECONDS": refresh.value_as_string,
+        }
+
         api = PublicApi(self, "Http", administrators=data.administrators)
         edge = StaticFallbackEdge(self, "Edge", api_domain=api.domain)
         none_given = CfnCondition(self, "NoPublicUrl", expression=Fn.condition_equals(public_url.value_as_string, ""))
@@ -136,6 +162,7 @@ class AppStack(Stack):
         self._processing(processor_concurrency.value_as_number, wake_up_concurrency.value_as_number)
         self._rebuilding()
         self._recomputing()
+        self._rolling_out(settle.value_as_string)
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
         self._keeping_the_archive()
@@ -259,7 +286,12 @@ class AppStack(Stack):
         api.admin_route("/admin/instrument", POST, job=instrument)
 
         profiles = self._data.profiles
-        profile_api = self._add(jobs.PROFILE_API, [profiles.read()], PROFILES_TABLE=profiles.table_name)
+        profile_api = self._add(
+            jobs.PROFILE_API,
+            [profiles.read(), self._data.definitions.read()],
+            **self._live,
+            PROFILES_TABLE=profiles.table_name,
+        )
         api.admin_route(
             "/admin/profiles/{profile_id}/segments/{segment}", (apigatewayv2.HttpMethod.GET,), job=profile_api
         )
@@ -280,6 +312,7 @@ class AppStack(Stack):
             [
                 data.events.work_off(),
                 data.profiles.process(),
+                data.definitions.read(),
                 data.wake_ups.send(),
                 data.archive_queue.send(),
                 data.rebuilds.send(),
@@ -287,6 +320,7 @@ class AppStack(Stack):
                 data.intake.fetch(LARGE_PREFIX),
             ],
             **profiles,
+            **self._live,
             **BURSTS,
             INTAKE_BUCKET=data.intake.bucket_name,
             ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
@@ -298,8 +332,9 @@ class AppStack(Stack):
 
         wake_processor = self._add(
             jobs.WAKE_PROCESSOR,
-            [data.wake_ups.work_off(), data.profiles.process(), data.wake_ups.send()],
+            [data.wake_ups.work_off(), data.profiles.process(), data.definitions.read(), data.wake_ups.send()],
             **profiles,
+            **self._live,
         )
         QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=wake_up_concurrency)
 
@@ -325,12 +360,14 @@ class AppStack(Stack):
             [
                 data.rebuilds.work_off(),
                 data.profiles.replace(),
+                data.definitions.read(),
                 *data.archive.read(EVENTS_PREFIX),
                 data.archive.find(ERASED_PREFIX),
                 data.archive_queue.send(),
                 data.wake_ups.send(),
             ],
             **BURSTS,
+            **self._live,
             PROFILES_TABLE=data.profiles.table_name,
             ARCHIVE_BUCKET=data.archive.bucket_name,
             ARCHIVE_QUEUE_URL=data.archive_queue.queue.queue_url,
@@ -347,6 +384,8 @@ class AppStack(Stack):
                 data.recompute.work_off(),
                 data.recompute.send(),
                 data.profiles.replace(),
+                data.profiles.sample(),
+                data.definitions.read(),
                 data.clock.read_and_put(),
                 *data.archive.read(EVENTS_PREFIX),
                 data.archive.find(ERASED_PREFIX),
@@ -355,6 +394,7 @@ class AppStack(Stack):
                 data.rebuilds.send(),
             ],
             **BURSTS,
+            **self._live,
             PROFILES_TABLE=data.profiles.table_name,
             CLOCK_TABLE=data.clock.table_name,
             ARCHIVE_BUCKET=data.archive.bucket_name,
@@ -366,6 +406,24 @@ class AppStack(Stack):
         _accept_prefix(recompute.role, ARCHIVE, EVENTS_PREFIX)
         # Four write a thousand profiles a second at most, which leaves the table to live events.
         QueueSource(self, "FromRecompute", job=recompute, work=data.recompute, batch_size=1, max_concurrency=4)
+
+    def _rolling_out(self, settle_seconds: str) -> None:
+        data = self._data
+        rollout = self._add(
+            jobs.SEGMENT_ROLLOUT,
+            [data.definitions.read_and_put(), data.clock.read_and_put(), data.recompute.send()],
+            DEFINITIONS_TABLE=data.definitions.table_name,
+            CLOCK_TABLE=data.clock.table_name,
+            RECOMPUTE_QUEUE_URL=data.recompute.queue.queue_url,
+            SETTLE_SECONDS=settle_seconds,
+        )
+        events.Rule(
+            self,
+            "EachMinuteOfARollout",
+            schedule=events.Schedule.rate(Duration.minutes(1)),
+            # What a look leaves undone is done by the next one.
+            targets=[targets.LambdaFunction(rollout.function, retry_attempts=0)],
+        )
 
     def _delivery(self, esp_webhook_url: str) -> None:
         data = self._data
@@ -515,6 +573,8 @@ class AppStack(Stack):
             "UserPoolId": data.administrators.user_pool_id,
             "UserPoolClientId": data.administrators.client.user_pool_client_id,
             "AlarmTopic": self.monitoring.topic.topic_arn,
+            "DefinitionsTable": data.definitions.table_name,
+            "SegmentRolloutFunction": self._functions[jobs.SEGMENT_ROLLOUT].function.function_name,
             "Region": Aws.REGION,
         }
         for name, value in outputs.items():

@@ -33,6 +33,7 @@ class DataStack(Stack):
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id, description="Mailtailor: data", termination_protection=True)
         self.profiles = ProfileTable(self, "Profiles")
+        self.definitions = ItemTable(self, "Definitions")
         self.deliveries = ItemTable(self, "Deliveries")
         self.clock = ItemTable(self, "Clock")
         self.decisions = DecisionTable(self, "Decisions")

@@ -18,6 +18,7 @@ BEHIND_HTTP_API_S = 29
 """An HTTP API gives up after 30 seconds."""
 
 BURST_SETTINGS = {"BURSTS", "PROVISIONAL_SECONDS"}
+LIVE_SETTINGS = {"DEFINITIONS_TABLE", "REFRESH_SECONDS"}
 INTAKE_SETTINGS = {"EVENTS_QUEUE_URL", "INTAKE_BUCKET", "IDENTITY_SECRET_ID", "INGEST_SECRET_ID"}
 ENVIRONMENT = {
     "open_pixel": {"EVENTS_QUEUE_URL", "TOKENS_SECRET_ID"},
@@ -31,8 +32,10 @@ ENVIRONMENT = {
         "ARCHIVE_QUEUE_URL",
         "REBUILDS_QUEUE_URL",
     }
+    | LIVE_SETTINGS
     | BURST_SETTINGS,
     "profile_rebuilder": {"PROFILES_TABLE", "ARCHIVE_BUCKET", "ARCHIVE_QUEUE_URL", "WAKE_UPS_QUEUE_URL"}
+    | LIVE_SETTINGS
     | BURST_SETTINGS,
     "segment_recompute": {
         "PROFILES_TABLE",
@@ -43,8 +46,10 @@ ENVIRONMENT = {
         "REBUILDS_QUEUE_URL",
         "RECOMPUTE_QUEUE_URL",
     }
+    | LIVE_SETTINGS
     | BURST_SETTINGS,
-    "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"},
+    "segment_rollout": {"DEFINITIONS_TABLE", "CLOCK_TABLE", "RECOMPUTE_QUEUE_URL", "SETTLE_SECONDS"},
+    "wake_processor": {"PROFILES_TABLE", "WAKE_UPS_QUEUE_URL"} | LIVE_SETTINGS,
     "segment_clock": {"PROFILES_TABLE", "CLOCK_TABLE", "WAKE_UPS_QUEUE_URL", "WAKE_UPS_A_SECOND"},
     "membership_publisher": {"ESP_QUEUE_URL", "TRAIL_QUEUE_URL"},
     "esp_sync": {"DELIVERIES_TABLE", "ESP_SECRET_ID", "ESP_WEBHOOK_URL"},
@@ -66,7 +71,7 @@ ENVIRONMENT = {
     "archive_eraser": {"ARCHIVE_BUCKET", "PROFILES_TABLE"},
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
-    "profile_api": {"PROFILES_TABLE"},
+    "profile_api": {"PROFILES_TABLE"} | LIVE_SETTINGS,
     "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"},
     "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"},
 }
@@ -514,7 +519,7 @@ def test_the_access_log_tells_no_one_apart(everything: Template) -> None:
     }
 
 
-def test_the_clock_runs_each_minute_and_the_archive_is_kept_each_hour(everything: Template) -> None:
+def test_clock_and_rollouts_run_each_minute_and_the_archive_is_kept_each_hour(everything: Template) -> None:
     # given
     names = {function.id: name for name, function in everything.functions().items()}
     scheduled = {}
@@ -525,6 +530,7 @@ def test_the_clock_runs_each_minute_and_the_archive_is_kept_each_hour(everything
     # then
     assert scheduled == {
         "segment_clock": "rate(1 minute)",
+        "segment_rollout": "rate(1 minute)",
         "archive_watermark": "rate(5 minutes)",
         "archive_compactor": "rate(1 hour)",
     }

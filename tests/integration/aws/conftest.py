@@ -23,14 +23,14 @@ def dynamodb_local() -> Iterator[DynamoDBClient]:
 
 @pytest.fixture(params=["moto", "dynamodb-local"])
 def dynamodb(request: pytest.FixtureRequest) -> Iterator[DynamoDBClient]:
-    """Return an engine with the tables `profiles`, `clock` and `deliveries`, empty."""
+    """Return an engine with the tables `profiles`, `clock`, `deliveries` and `definitions`, empty."""
     if request.param == "moto":
         with moto_engine() as client:
-            create_tables(client, profiles="profiles", keyed=("clock", "deliveries"))
+            create_tables(client, profiles="profiles", keyed=("clock", "deliveries", "definitions"))
             yield client
         return
     client = request.getfixturevalue("dynamodb_local")
-    create_tables(client, profiles="profiles", keyed=("clock", "deliveries"))
+    create_tables(client, profiles="profiles", keyed=("clock", "deliveries", "definitions"))
     yield client
     for table in client.list_tables()["TableNames"]:
         client.delete_table(TableName=table)

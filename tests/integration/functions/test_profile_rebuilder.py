@@ -90,6 +90,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Archived]
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PROFILES_TABLE": "profiles",
+        "DEFINITIONS_TABLE": "definitions",
         "ARCHIVE_BUCKET": "archive",
         "INTAKE_BUCKET": "intake",
     }.items():

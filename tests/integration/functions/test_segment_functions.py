@@ -55,7 +55,7 @@ class Cloud:
         self.dynamodb: DynamoDBClient = boto3.client("dynamodb")
         self.s3: S3Client = boto3.client("s3")
         self.s3.create_bucket(Bucket="intake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        create_tables(self.dynamodb, profiles="profiles", keyed=("clock",))
+        create_tables(self.dynamodb, profiles="profiles", keyed=("clock", "definitions"))
         self.queues = {
             name: self.sqs.create_queue(QueueName=name)["QueueUrl"]
             for name in ("events", "wake", "archive", "rebuilds")
@@ -105,6 +105,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         "PROFILES_TABLE": "profiles",
         "INTAKE_BUCKET": "intake",
         "CLOCK_TABLE": "clock",
+        "DEFINITIONS_TABLE": "definitions",
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(definitions, "segments", lambda: tuple(load_segments(SEGMENTS)))

@@ -175,6 +175,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recompute
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PROFILES_TABLE": "profiles",
+        "DEFINITIONS_TABLE": "definitions",
         "CLOCK_TABLE": "clock",
         "ARCHIVE_BUCKET": "archive",
         "INTAKE_BUCKET": "intake",

@@ -81,6 +81,40 @@ class ProfileTable:
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):
             yield from map(loaded, page["Items"])
 
+    def not_evaluated_by(
+        self, fingerprint: str, *, part: int, parts: int, after: str = ""
+    ) -> Iterator[tuple[str, list[tuple[str, frozenset[str]]]]]:
+        """Yield ids and identities of profiles that other definitions evaluated, page by page, pointers left out.
+
+        Parameters
+        ----------
+        fingerprint
+            Of the definitions that are not asked for.
+        part, parts
+            Which of how many parts of the table, counted from 0.
+        after
+            The id up to which an earlier call has come. Each page comes with that id; the last one, of which DynamoDB
+            names none, with that of the page before.
+        """
+        given: dict[str, Any] = {"ExclusiveStartKey": {"id": {"S": after}}} if after else {}
+        while True:
+            page = self._client.scan(
+                TableName=self._table,
+                Segment=part,
+                TotalSegments=parts,
+                ConsistentRead=True,
+                ProjectionExpression="id, identities",
+                FilterExpression="attribute_not_exists(merged_into) AND NOT definitions = :known",
+                ExpressionAttributeValues={":known": {"S": fingerprint}},
+                **given,
+            )
+            last = page.get("LastEvaluatedKey")
+            after = last["id"]["S"] if last else after
+            yield after, [(one["id"]["S"], frozenset(one.get("identities", {}).get("SS", ()))) for one in page["Items"]]
+            if not last:
+                return
+            given = {"ExclusiveStartKey": last}
+
     def _batch_get(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         request: Any = {self._table: {"Keys": [{"id": {"S": one}} for one in ids], "ConsistentRead": True}}

@@ -8,20 +8,33 @@ that chunk changed is then missing in the tally.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from mailtailor.aws.archive_bucket import UnreadableFile
-from mailtailor.aws.archive_people import ArchivePeople, People
+from mailtailor.aws.archive_people import People
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.batches import RetryLater
 from mailtailor.aws.observability import logger
-from mailtailor.aws.recompute_runs import Progress, RecomputeRuns, Run
+from mailtailor.aws.recompute_runs import Progress, Purpose, RecomputeRuns, Run
 from mailtailor.instant import Instant
 from mailtailor.profiles.recompute import Recomputer, Tally
+from mailtailor.segments.engine import Engine
 
 OTHERS: Final = 300
 """Seconds after which no message of an earlier run is being worked on any more."""
+
+
+class Superseded(Exception):
+    """A run is for definitions that are no longer to be switched to."""
+
+
+class Bucket(Protocol):
+    """Knows who is in a bucket: of the archive, or of the table of profiles."""
+
+    def of(self, number: int, *, after: str, skip_unreadable: bool) -> AbstractContextManager[People]:
+        """Open a bucket's people who come after one; see `ArchivePeople.of`."""
 
 
 class BucketRecomputer:
@@ -29,8 +42,11 @@ class BucketRecomputer:
 
     Parameters
     ----------
-    people, recomputer
-        Who is in a bucket, and what is done to them.
+    people, rest, recomputer
+        Who is in a bucket, of those in the archive and of those whom others than the active definitions evaluated;
+        and what is done to them.
+    engine
+        Returns by what everybody is evaluated in a run; None if by what evaluates each. Raises `Superseded`.
     runs, watermark
         How far runs have come, and the archive.
     again
@@ -42,15 +58,19 @@ class BucketRecomputer:
     def __init__(
         self,
         *,
-        people: ArchivePeople,
+        people: Bucket,
+        rest: Bucket,
         recomputer: Recomputer,
+        engine: Callable[[Run], Engine | None],
         runs: RecomputeRuns,
         watermark: ArchiveWatermark,
         again: Callable[[Run, int], None],
         clock: Callable[[], Instant],
     ) -> None:
         self._people = people
+        self._rest = rest
         self._recomputer = recomputer
+        self._engine = engine
         self._runs = runs
         self._watermark = watermark
         self._again = again
@@ -75,9 +95,13 @@ class BucketRecomputer:
             return Tally()
         if not progress.updated_at:
             progress = replace(progress, archived_until=self._watermark.read() or 0)
+        source = self._rest if run.purpose is Purpose.REST else self._people
         try:
-            with self._people.of(bucket, after=progress.after, skip_unreadable=run.skip_unreadable) as people:
+            with source.of(bucket, after=progress.after, skip_unreadable=run.skip_unreadable) as people:
                 return self._go_on(run, progress, people, out_of_time)
+        except Superseded:
+            logger.info("Other definitions are to rule since.", run=run_id)
+            return Tally()
         except UnreadableFile as error:
             self._runs.save(replace(self._runs.progress(run, bucket), unreadable=(str(error),)), at=self._clock())
             raise
@@ -88,7 +112,8 @@ class BucketRecomputer:
         progress = replace(progress, unreadable=tuple(sorted({*left_out, *people.unreadable})))
         finished = people.last
         for last, some in people:
-            tally = self._recomputer.recompute(some, dry_run=run.dry_run)
+            # Asked anew for each chunk, so that nobody is written for long after a version was abandoned.
+            tally = self._recomputer.recompute(some, dry_run=run.dry_run, by=self._engine(run))
             done.add(tally)
             tally.add(progress.tally)
             stored = self._runs.save(replace(progress, after=last, tally=tally), at=self._clock())

@@ -37,6 +37,11 @@ class Purpose(StrEnum):
     REST = "rest"
     """All profiles that others than the active definitions evaluated, without the archive."""
 
+    @property
+    def is_of_rollout(self) -> bool:
+        """Whether it is part of a change of definitions, and ends with it."""
+        return self in {Purpose.SWITCH, Purpose.REST}
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -138,10 +143,16 @@ class RecomputeRuns:
         """Return how far all buckets have come."""
         return [self.progress(run, bucket) for bucket in range(BUCKETS)]
 
-    def under_way(self, now: Instant) -> Run | None:
-        """Return the run that others have to wait for; None if it is done, or has stood still for an hour."""
+    def under_way(self, now: Instant, *, of_rollout: str = "") -> Run | None:
+        """Return the run that others have to wait for; None if it is done, or has stood still for an hour.
+
+        Parameters
+        ----------
+        of_rollout
+            The run that the present change of definitions is for; those of earlier changes do nothing any more.
+        """
         run = self.read()
-        if run is None:
+        if run is None or (run.purpose.is_of_rollout and run.id != of_rollout):
             return None
         buckets = self.all(run)
         last_seen = max(run.started_at, *(one.updated_at for one in buckets))

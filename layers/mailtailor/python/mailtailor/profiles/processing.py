@@ -358,7 +358,8 @@ class WakeUpProcessor:
                     send_wake_up(self._wake, profile, now)
                 return
             lateness = now - profile.due_at
-            flips = projection.evaluate(profile, engine=self._engine, now=now, reason="time", touched=())
+            engine = self._engine.of(profile.definitions)
+            flips = projection.evaluate(profile, engine=engine, now=now, reason="time", touched=())
             send_wake_up(self._wake, profile, now)
             try:
                 self._store.save(loaded, flips)

@@ -56,7 +56,7 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
         labelled = corrections.labelled(event)
         accepted.append(labelled)
         for name, value in labelled.attributes.items():
-            _state(profile, name, Attribute(value, labelled.occurred_at))
+            state(profile, name, Attribute(value, labelled.occurred_at))
         touched |= engine.affected_by_attributes(labelled.attributes)
         touched.update(_record(profile, labelled, engine=engine, now=now))
     corrected = corrections.found(profile, engine=engine, now=now)
@@ -167,7 +167,7 @@ class Merged:
     """What takes the loser's place: old tokens and identities resolve through it."""
     exits: tuple[Flip, ...]
     """The loser's memberships, which end."""
-    evaluated_by: str
+    evaluated_by: str = ""
     """The fingerprint of the definitions that gave them."""
 
 
@@ -177,7 +177,7 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     All that either remembers is united; of consent the stricter holds, of attributes the later statement.
     """
     for name, theirs in loser.attributes.items():
-        _state(winner, name, theirs)
+        state(winner, name, theirs)
     _make_room(winner)
     winner.consent = stricter(winner.consent, loser.consent)
     know(winner, loser.identities | {loser.id})
@@ -226,7 +226,7 @@ def _make_room(profile: Profile) -> int:
     return dropped
 
 
-def _state(profile: Profile, name: str, stated: Attribute) -> None:
+def state(profile: Profile, name: str, stated: Attribute) -> None:
     """Keep the later statement of an attribute; its value decides a tie, so that the order of arrival does not."""
     known = profile.attributes.get(name)
     if known is None or (stated.at, repr(stated.value)) > (known.at, repr(known.value)):
