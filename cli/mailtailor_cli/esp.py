@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import typer
 from rich.console import Console
 
 from mailtailor.content.address import Shape
-from mailtailor.content.block import Block
 from mailtailor.content.files import BLOCK_FILE, load_block
+from mailtailor.content.preview import Who
 from mailtailor.errors import BadInput, NotFound
 from mailtailor.esp.snippets.registry import usual_shape, write
 from mailtailor.esp.snippets.request import Snippet, SnippetRequest
 from mailtailor.segments.vocabulary import suggested
 from mailtailor.tracking.esp_forms import esp_form
 from mailtailor.tracking.tokens import MailingToken, sign_mailing
+from mailtailor_cli.block_preview import PREVIEW
 from mailtailor_cli.connection import Connection, Where, connect
 from mailtailor_cli.keys import keyring
 
 app = typer.Typer(help="What is pasted into an ESP so that it shows blocks.", no_args_is_help=True)
 
-BLOCKS: Final = Path(__file__).resolve().parents[2] / "layers" / "definitions" / "blocks"
 SHAPES: Final = {"html": Shape.HTML, "json": Shape.JSON, "text": Shape.TEXT}
 
 
@@ -52,7 +54,9 @@ def snippet(
     cache_minutes: Annotated[
         int | None, typer.Option(help="Braze: keep an answer so long, 5 to 240 minutes; 0 keeps none.")
     ] = None,
-    directory: Annotated[Path, typer.Option("--directory", help="Where the blocks are.", show_default=False)] = BLOCKS,
+    directory: Annotated[
+        Path | None, typer.Option("--directory", help="Take static variants from this directory of blocks.")
+    ] = None,
     on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:
     """Print what is pasted into an ESP's mail so that it fetches blocks for each recipient while it sends.
@@ -65,18 +69,20 @@ def snippet(
     wanted = _shape(shape) if shape else usual
     if form.name != "braze" and (credential or cache_minutes is not None):
         raise BadInput("--credential and --cache-minutes are for Braze.", f"Leave them out for {form.title}.")
-    names = tuple(blocks.split(","))
-    found = _found(names, directory)
-    parameters = _parameters(parameter or (), found)
+    names, said = tuple(blocks.split(",")), _parameters(parameter or ())
+    text = wanted is Shape.TEXT
+    found = [_from_file(name, directory, text=text) for name in names] if directory is not None else None
     system = connect(on)
+    found = found if found is not None else [_published(system, name, text=text) for name in names]
+    _check(said, found)
     request = SnippetRequest(
         form=form,
         blocks=names,
-        fallbacks={one.name: one.fallback_text if wanted is Shape.TEXT else one.fallback for one in found},
+        fallbacks={one.name: one.fallback for one in found},
         content_url=system.outputs["ContentUrl"],
         shape=wanted,
         message=_message(system, campaign),
-        parameters=parameters,
+        parameters=said,
         tell_sends_apart=instance,
         attribute=attribute,
         credential=credential,
@@ -91,27 +97,47 @@ def _shape(name: str) -> Shape:
     return SHAPES[name]
 
 
-def _found(names: Iterable[str], directory: Path) -> list[Block]:
+@dataclass(frozen=True, slots=True)
+class Static:
+    """What a snippet holds of a block: its static variant, and which parameters it takes."""
+
+    name: str
+    fallback: str
+    parameters: tuple[str, ...]
+
+
+def _from_file(name: str, directory: Path, *, text: bool) -> Static:
     known = sorted(file.parent.name for file in directory.glob(f"*/{BLOCK_FILE}"))
-    for name in names:
-        if name not in known:
-            hint = suggested(name, known) or f"Known are {', '.join(known)}."
-            raise NotFound(f"There is no block {name!r} in {directory}.", hint)
-    return [load_block(directory / name / BLOCK_FILE) for name in names]
+    if name not in known:
+        hint = suggested(name, known) or f"Known are {', '.join(known)}."
+        raise NotFound(f"There is no block {name!r} in {directory}.", hint)
+    block = load_block(directory / name / BLOCK_FILE)
+    return Static(name, block.fallback_text if text else block.fallback, tuple(block.request))
 
 
-def _parameters(options: Iterable[str], blocks: Iterable[Block]) -> Mapping[str, str]:
-    """Return what the fetch says, each of which one of the blocks at least must take."""
-    given = dict(option.partition("=")[::2] for option in options)
-    taken = {name: one for block in blocks for name, one in block.request.items()}
-    for name, value in given.items():
+def _published(system: Connection, name: str, *, text: bool) -> Static:
+    """Return what is shown of a published block while nothing answers."""
+    path = f"/admin/blocks/{quote(name, safe='')}/preview"
+    told = PREVIEW.post(system, path, {"who": Who.OUTAGE, "form": "text" if text else "html"})
+    return Static(name, told["body"], tuple(told["parameters"]))
+
+
+def _parameters(options: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise BadInput(f"--parameter {option!r} has no value.", "Write it as season=summer.")
+        found[name] = value
+    return found
+
+
+def _check(parameters: Iterable[str], blocks: Iterable[Static]) -> None:
+    taken = {name for block in blocks for name in block.parameters}
+    for name in parameters:
         if name not in taken:
-            raise BadInput(f"None of the blocks takes a parameter {name!r}.", suggested(name, taken))
-        try:
-            taken[name].read(value)
-        except ValueError as error:
-            raise BadInput(f"The parameter {name} cannot be {value!r}: {error}.") from error
-    return given
+            hint = suggested(name, taken) or (f"They take {', '.join(sorted(taken))}." if taken else "They take none.")
+            raise BadInput(f"None of the blocks takes a parameter {name!r}.", hint)
 
 
 def _message(system: Connection, campaign: str) -> str:

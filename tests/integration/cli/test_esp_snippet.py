@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -20,12 +23,50 @@ from mailtailor_cli.main import app
 SECRET = {"active": "k1", "k1": "the first secret key of these tests"}
 
 
+BLOCKS = {
+    "hero": ("<p>Welcome to <b>the shop</b></p>", "Welcome to the shop", ["season"]),
+    "offer": ("<p>Offers</p>", "Offers", []),
+}
+"""Of published blocks: their static variants, and what they take."""
+
+
+class Lambda:
+    """The edge of Lambda: the function that previews blocks."""
+
+    def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803
+        assert FunctionName == "preview-function"
+        event = json.loads(Payload)
+        asked = json.loads(event["body"])
+        assert asked["who"] == "outage"
+        name = event["rawPath"].split("/")[3]
+        if name not in BLOCKS:
+            refused = {"code": "NotFound", "message": "There is no block of this name.", "hint": "Did you mean 'hero'?"}
+            return answered(404, refused)
+        html, text, parameters = BLOCKS[name]
+        return answered(200, {"body": text if asked["form"] == "text" else html, "parameters": parameters})
+
+
+def answered(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"Payload": io.BytesIO(json.dumps({"statusCode": status, "body": json.dumps(body)}).encode())}
+
+
+class System(Connection):
+    """A system of which secrets and that function answer."""
+
+    def client(self, service: str) -> Any:
+        return Lambda() if service == "lambda" else super().client(service)
+
+
 @pytest.fixture(autouse=True)
 def _system(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         boto3.client("secretsmanager").create_secret(Name="tokens", SecretString=json.dumps(SECRET))
-        outputs = {"TokensSecretId": "tokens", "ContentUrl": "https://mail.example"}
-        monkeypatch.setattr(esp, "connect", lambda _where: Connection("the test system", outputs))
+        outputs = {
+            "TokensSecretId": "tokens",
+            "ContentUrl": "https://mail.example",
+            "BlockPreviewFunction": "preview-function",
+        }
+        monkeypatch.setattr(esp, "connect", lambda _where: System("the test system", outputs))
         yield
 
 
@@ -60,7 +101,35 @@ def test_text_gets_the_text_of_the_static_variant() -> None:
     output = run("hero", "--esp", "sfmc", "--format", "text").stdout
     # then
     assert "/content/hero.txt?" in output
-    assert "<" not in output.partition("ELSE ]%%")[2]
+    assert "ELSE ]%%Welcome to the shop%%[ ENDIF" in output
+
+
+def test_each_block_has_its_own_static_variant() -> None:
+    # when
+    output = run("offer,hero", "--esp", "iterable").stdout
+    # then
+    assert "{{else}}<p>Offers</p>{{/if}}\n" in output
+    assert "{{else}}<p>Welcome to <b>the shop</b></p>{{/if}}\n" in output
+
+
+def test_static_variants_may_come_from_files(tmp_path: Path) -> None:
+    # given
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "block.yaml").write_text(
+        "name: new\ndescription: d\nvariants: [{name: all, template: all.html}]\nfallback: fallback.html\n"
+        "request: {season: {type: choice, of: [winter, summer]}}\n"
+    )
+    (tmp_path / "new" / "all.html").write_text("<p>x</p>")
+    (tmp_path / "new" / "fallback.html").write_text("<p>From a file</p>")
+    # when
+    output = run("new", "--esp", "sfmc", "--directory", str(tmp_path), "--parameter", "season=summer").stdout
+    # then
+    assert "ELSE ]%%<p>From a file</p>%%[ ENDIF" in output
+    assert "/content/new.html?season=summer&" in output
+
+
+def test_what_every_fetch_says_is_in_the_address() -> None:
+    assert "/content/hero.html?season=summer&r=" in run("hero", "--esp", "sfmc", "--parameter", "season=summer").stdout
 
 
 def test_options_of_braze_are_in_the_call() -> None:
@@ -73,7 +142,9 @@ def test_options_of_braze_are_in_the_call() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("heros", "--esp", "sfmc"), r"There is no block 'heros' in .*\. Did you mean 'hero'\?"),
+        (("heros", "--esp", "sfmc"), r"There is no block of this name\. Did you mean 'hero'\?"),
+        (("hero", "--esp", "sfmc", "--directory", "/nowhere"), "There is no block 'hero' in /nowhere."),
+        (("hero", "--esp", "sfmc", "--parameter", "season"), "--parameter 'season' has no value."),
         (("hero,hero", "--esp", "sfmc"), "One fetch takes 1 to 10 different blocks."),
         (
             ("hero", "--esp", "mailchimp"),
@@ -87,7 +158,7 @@ def test_options_of_braze_are_in_the_call() -> None:
             ("hero", "--esp", "klaviyo", "--campaign", "x", "--instance"),
             "Klaviyo has no tag by which sends can be told",
         ),
-        (("hero", "--esp", "sfmc", "--parameter", "season=summer"), "None of the blocks takes a parameter 'season'."),
+        (("hero", "--esp", "sfmc", "--parameter", "seasn=x"), "None of the blocks takes a parameter 'seasn'. Did you"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:

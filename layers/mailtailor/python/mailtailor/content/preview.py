@@ -83,7 +83,10 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is shown, and how that came about; `profile_id` is empty if it is nobody in particular."""
+    """What is shown, and how that came about.
+
+    `profile_id` is empty if it is nobody in particular; `parameters` are what a fetch may say to the block.
+    """
 
     block: str
     profile_id: str
@@ -92,6 +95,7 @@ class Preview:
     served: Served
     rungs: tuple[Rung, ...]
     notes: tuple[str, ...]
+    parameters: tuple[str, ...]
 
     def payload(self) -> dict[str, Any]:
         """Return this as JSON."""
@@ -104,6 +108,7 @@ class Preview:
             "body": self.served.body,
             "variants": [rung.payload() for rung in self.rungs],
             "notes": list(self.notes),
+            "parameters": list(self.parameters),
         }
 
 
@@ -201,7 +206,8 @@ def preview(
         looked_at = None if block.cache.kind == "shared" else subject
         rungs = tuple(_rungs(block, served, looked_at, engine, at))
     notes = tuple(_notes(who, profile, at))
-    return Preview(block.name, profile.id if profile else "", at, request.form, served, rungs, notes)
+    whose = profile.id if profile else ""
+    return Preview(block.name, whose, at, request.form, served, rungs, notes, tuple(block.request))
 
 
 def _notes(who: Who, profile: Profile | None, at: Instant) -> Iterator[str]:
