@@ -84,6 +84,8 @@ ARCHIVE_ERASER: Final = Job(name="archive_eraser", timeout=900, memory=2048, lay
 CAMPAIGN_REPORT: Final = Job(name="campaign_report", timeout=29, memory=2048, layers=(*LIBRARY, "archive"))
 INSTRUMENT_API: Final = Job(name="instrument_api", timeout=10, memory=1024)
 PROFILE_API: Final = Job(name="profile_api", timeout=10, layers=_WITH_DEFINITIONS)
+# It reads years of somebody's flips. Apart from the one before, which so needs no DuckDB and no right to the archive.
+TRAIL_API: Final = Job(name="trail_api", timeout=29, memory=1769, layers=(*LIBRARY, "archive"))
 BLOCK_PREVIEW: Final = Job(name="block_preview", timeout=10, memory=1024, layers=_WITH_DEFINITIONS)
 # A whole processor: it renders a block for up to 500 people while somebody waits.
 BLOCK_COVERAGE: Final = Job(name="block_coverage", timeout=29, memory=1769, layers=_WITH_DEFINITIONS)
@@ -111,6 +113,7 @@ JOBS: Final = (
     CAMPAIGN_REPORT,
     INSTRUMENT_API,
     PROFILE_API,
+    TRAIL_API,
     BLOCK_PREVIEW,
     BLOCK_COVERAGE,
 )

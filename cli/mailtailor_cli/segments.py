@@ -6,7 +6,7 @@ All but `why` works on files alone; no system need be running.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,7 +27,7 @@ from mailtailor.segments.files import SUFFIXES, load_segment, load_segments, loa
 from mailtailor.segments.freshness import described, freshened_by
 from mailtailor.segments.notation import as_yaml
 from mailtailor_cli.admin_routes import AdminFunction
-from mailtailor_cli.connection import Where, connect
+from mailtailor_cli.connection import Connection, Where, connect
 
 app = typer.Typer(
     help="What segments mean and cost, what keeps them fresh, and why somebody is in one.", no_args_is_help=True
@@ -36,6 +36,7 @@ app = typer.Typer(
 DEFINITIONS: Final = Path(__file__).resolve().parents[2] / "layers" / "definitions" / "segments"
 STANDARD_INPUT: Final = "-"
 PROFILES: Final = AdminFunction("ProfileApi", "answers about profiles", "look at the profile")
+TRAIL: Final = AdminFunction("TrailApi", "answers about flips", "look at the flips")
 
 
 @app.command(name="list")
@@ -105,21 +106,57 @@ def why(
     at: Annotated[
         str, typer.Option("--at", help="When: such as 2026-11-20T10:00:00Z; now, if not given.", show_default=False)
     ] = "",
+    flips: Annotated[int, typer.Option("--flips", help="How many of the last flips.", min=1, max=100)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:
-    """Say why somebody is, or is not, in a segment: each condition, until when it holds, and what it rests on."""
+    """Say why somebody is, or is not, in a segment: each condition, until when it holds, and what it rests on.
+
+    Then when they entered and left it, and why, the newest first.
+    """
+    system, query = connect(on), {"at": at} if at else {}
     path = f"/admin/profiles/{quote(profile, safe='')}/segments/{quote(segment, safe='')}"
-    told = PROFILES.ask(connect(on), path, {"at": at} if at else {})
+    trail = _trail(system, path, {**query, "limit": str(flips)})
+    try:
+        told = PROFILES.ask(system, path, query)
+    except MailtailorError:
+        # A segment that there is no more has left its flips.
+        if not trail["flips"]:
+            raise
+        told = {"notes": ["There is no segment of this name any more."]}
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps({**told, **trail, "notes": [*told["notes"], *trail["notes"]]}, indent=2))
         return
-    verb = "is" if told["member"] else "is not"
-    # Of a profile that became part of another, the id is that of the other.
-    _say(f"{told['profile_id']} {verb} in {told['segment']} at {_second(told['at'])}, {_until(told)}.")
-    _say(f"{told['segment']}: {told['description']}\n")
-    Console(highlight=False).print(_tree(told["condition"]))
-    _say("\n" + "\n".join([_stored(told), *told["notes"]]))
+    if "condition" in told:
+        verb = "is" if told["member"] else "is not"
+        # Of a profile that became part of another, the id is that of the other.
+        _say(f"{told['profile_id']} {verb} in {told['segment']} at {_second(told['at'])}, {_until(told)}.")
+        _say(f"{told['segment']}: {told['description']}\n")
+        Console(highlight=False).print(_tree(told["condition"]))
+        _say(f"\n{_stored(told)}")
+    _say("\n".join([*told["notes"], *_told_flips(trail)]))
+
+
+def _trail(system: Connection, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return somebody's flips; if they cannot be read, none and a note that says so."""
+    try:
+        return TRAIL.ask(system, f"{path}/flips", query)
+    except MailtailorError as error:
+        return {"flips": [], "notes": [f"Flips cannot be told. {error}"]}
+
+
+def _told_flips(trail: Mapping[str, Any]) -> Iterator[str]:
+    match trail.get("was_member", ""):
+        case None:
+            yield "Whether they were in it then, the flips that are known do not tell."
+        case bool(was):
+            yield f"By their flips, they were {'' if was else 'not '}in it then."
+    if trail["flips"]:
+        yield "Flips, the newest first:"
+    for flip in trail["flips"]:
+        other = f", as {flip['profile_id']}" if flip["profile_id"] != trail["profile_id"] else ""
+        yield f"  {'entered' if flip['entered'] else 'left'} {_second(flip['at'])} {flip['because']}{other}"
+    yield from trail["notes"]
 
 
 def _tree(condition: Mapping[str, Any]) -> Tree:

@@ -295,6 +295,22 @@ class AppStack(Stack):
         api.admin_route(
             "/admin/profiles/{profile_id}/segments/{segment}", (apigatewayv2.HttpMethod.GET,), job=profile_api
         )
+        trail_api = self._add(
+            jobs.TRAIL_API,
+            [
+                profiles.read(),
+                *archive.read(FLIPS_PREFIX),
+                *archive.read(EVENTS_PREFIX),
+                archive.find(ERASED_PREFIX),
+            ],
+            PROFILES_TABLE=profiles.table_name,
+            ARCHIVE_BUCKET=archive.bucket_name,
+        )
+        for prefix in (FLIPS_PREFIX, EVENTS_PREFIX):
+            _accept_prefix(trail_api.role, ARCHIVE, prefix)
+        api.admin_route(
+            "/admin/profiles/{profile_id}/segments/{segment}/flips", (apigatewayv2.HttpMethod.GET,), job=trail_api
+        )
 
     def _previews(self, api: PublicApi) -> None:
         data = self._data
@@ -568,6 +584,7 @@ class AppStack(Stack):
             "ArchiveEraserFunction": self._functions[jobs.ARCHIVE_ERASER].function.function_name,
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
             "ProfileApiFunction": self._functions[jobs.PROFILE_API].function.function_name,
+            "TrailApiFunction": self._functions[jobs.TRAIL_API].function.function_name,
             "BlockPreviewFunction": self._functions[jobs.BLOCK_PREVIEW].function.function_name,
             "BlockCoverageFunction": self._functions[jobs.BLOCK_COVERAGE].function.function_name,
             "UserPoolId": data.administrators.user_pool_id,

@@ -60,6 +60,7 @@ ENVIRONMENT = {
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
     "flip_archiver": {"ARCHIVE_BUCKET"},
+    "trail_api": {"PROFILES_TABLE", "ARCHIVE_BUCKET"},
     "archive_watermark": {
         "CLOCK_TABLE",
         "EVENTS_QUEUE",
@@ -430,6 +431,7 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /admin/campaigns/{campaign}",
         "POST /admin/instrument",
         "GET /admin/profiles/{profile_id}/segments/{segment}",
+        "GET /admin/profiles/{profile_id}/segments/{segment}/flips",
         "POST /admin/blocks/{block}/preview",
         "POST /admin/blocks/{block}/coverage",
     }

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from mailtailor.errors import MailtailorError
+from mailtailor.events.flips import Occasion, PastFlip
 from mailtailor.instant import DAY
 from mailtailor.profiles.profile import Profile
 from mailtailor.profiles.projection import evaluate
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.engine import NOT_A_MEMBER, Engine
+from mailtailor.segments.trail import Trail
+from mailtailor.segments.trail import told as told_of
 from mailtailor.segments.why import explain
 from mailtailor_cli import segments
 from mailtailor_cli.connection import Connection
 from mailtailor_cli.main import app
 from tests.unit.segments.people import NOW, definition, person
 
+ENTERED = PastFlip("A" * 22, "s", True, NOW - 3 * DAY, "event:o1", 5, NOW - DAY, NOW, "f1")
+LEFT = PastFlip("A" * 22, "s", False, NOW - DAY, "time", 6, None, NOW, "f1")
+OCCASIONS = {"o1": Occasion("order_completed", NOW - 3 * DAY - 1_000)}
 RULE = {"all": [{"event": "order_completed", "within": "7d"}, {"attribute": "plan", "is": "[pro]"}]}
+
+
+def flips(*told: PastFlip, then: int | None = None) -> dict[str, Any]:
+    """Return what the function answers about these flips."""
+    trail = Trail(told, NOW - 99 * DAY, whole=True)
+    said = told_of(trail, profile_id="A" * 22, stored=NOT_A_MEMBER, occasions=OCCASIONS, most=10, then=then)
+    return {"statusCode": 200, "body": json.dumps({"profile_id": "A" * 22, **said})}
 
 
 class Lambda:
@@ -29,10 +43,17 @@ class Lambda:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.answer: dict[str, Any] = {}
+        self.asked_for_flips: list[dict[str, str]] = []
+        self.flips = flips()
 
     def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803
+        asked = json.loads(Payload)
+        if FunctionName == "trail-function":
+            assert asked["rawPath"].endswith("/flips")
+            self.asked_for_flips.append(asked["queryStringParameters"])
+            return {"Payload": io.BytesIO(json.dumps(self.flips).encode())}
         assert FunctionName == "profile-function"
-        self.asked.append(json.loads(Payload))
+        self.asked.append(asked)
         return {"Payload": io.BytesIO(json.dumps(self.answer).encode())}
 
 
@@ -50,7 +71,7 @@ class System(Connection):
 def function(monkeypatch: pytest.MonkeyPatch) -> Lambda:
     answering = Lambda()
     monkeypatch.setattr(System, "function", answering)
-    system = System("the test system", {"ProfileApiFunction": "profile-function"})
+    system = System("the test system", {"ProfileApiFunction": "profile-function", "TrailApiFunction": "trail-function"})
     monkeypatch.setattr(segments, "connect", lambda _where: system)
     monkeypatch.setenv("COLUMNS", "140")
     return answering
@@ -90,8 +111,7 @@ def test_a_tree_has_ticks_and_crosses_ends_and_evidence(function: Lambda) -> Non
         "└── ✗ their plan is “[pro]”\n"
         "      their plan is “[free]”, stated on 2026-09-21 14:13:20 UTC\n"
         "\n"
-        "Stored: no member; evaluated at 2026-09-20 14:13:20 UTC by these definitions.\n"
-        "Earlier flips are not kept here: the messages to the ESP told them."
+        "Stored: no member; evaluated at 2026-09-20 14:13:20 UTC by these definitions."
     )
 
 
@@ -126,7 +146,56 @@ def test_the_function_is_asked_as_the_api_would(function: Lambda) -> None:
     assert first["rawPath"] == "/admin/profiles/a%2Fb/segments/s%3F"
     assert first["queryStringParameters"] == {"at": "2026-11-20T10:00:00+01:00"}
     assert second["queryStringParameters"] == {}
-    assert json.loads(plain.output) == json.loads(function.answer["body"])
+    told = json.loads(plain.output)
+    assert told == json.loads(function.answer["body"]) | {"flips": []}
+    assert function.asked_for_flips == [{"at": "2026-11-20T10:00:00+01:00", "limit": "10"}, {"limit": "10"}]
+
+
+def test_flips_are_told_with_their_reasons_the_newest_first(function: Lambda) -> None:
+    # given
+    engine = Engine([definition(RULE)])
+    function.answer = answered(buyer(engine), engine)
+    function.flips = flips(LEFT, replace(ENTERED, profile_id="B" * 22), ENTERED, then=NOW - 2 * DAY)
+    # when
+    output = run("A" * 22, "s", "--flips", "3", "--at", "2026-09-19T14:13:20Z").output
+    # then
+    entered = "  entered 2026-09-18 14:13:20 UTC because of event o1 (order_completed, 2026-09-18 14:13:19 UTC)"
+    assert output.rstrip().endswith(
+        "By their flips, they were in it then.\n"
+        "Flips, the newest first:\n"
+        "  left 2026-09-20 14:13:20 UTC by time\n"
+        f"{entered}, as {'B' * 22}\n"
+        f"{entered}"
+    )
+    assert function.asked_for_flips[0]["limit"] == "3"
+
+
+def test_a_segment_that_there_is_no_more_has_flips_all_the_same(function: Lambda) -> None:
+    # given
+    body = {"code": "NotFound", "message": "There is no segment of this name.", "hint": ""}
+    function.answer = {"statusCode": 404, "body": json.dumps(body)}
+    function.flips = flips(LEFT)
+    # when
+    result = run("A" * 22, "s")
+    # then
+    assert result.exit_code == 0
+    assert result.output == (
+        "There is no segment of this name any more.\nFlips, the newest first:\n  left 2026-09-20 14:13:20 UTC by time\n"
+    )
+
+
+def test_flips_that_cannot_be_read_do_not_keep_the_rest_from_being_told(function: Lambda) -> None:
+    # given
+    engine = Engine([definition(RULE)])
+    function.answer = answered(buyer(engine), engine)
+    body = {"code": "Unavailable", "message": "The archive does not answer.", "hint": "Try again in a moment."}
+    function.flips = {"statusCode": 503, "body": json.dumps(body)}
+    # when
+    result = run("A" * 22, "s")
+    # then
+    assert result.exit_code == 0
+    assert "they have bought in the last 7 days" in result.output
+    assert "Flips cannot be told. The archive does not answer. Try again in a moment." in result.output
 
 
 def test_what_goes_wrong_is_a_sentence(function: Lambda) -> None:

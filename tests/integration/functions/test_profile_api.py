@@ -85,8 +85,7 @@ def test_the_conditions_their_evidence_and_what_is_stored_are_told(world: Engine
             "evaluated_at": "2023-11-14T12:00:00.000Z",
             "by_these_definitions": True,
         },
-        "flips": [{"entered": True, "at": "2023-11-14T12:00:00.000Z"}],
-        "notes": ["Earlier flips are not kept here: the messages to the ESP told them."],
+        "notes": [],
     }
 
 

@@ -177,7 +177,7 @@ def stored(**changes: Any) -> tuple[Engine, Profile]:
     return engine, profile
 
 
-def test_what_is_stored_is_told_with_the_flip_that_is_known() -> None:
+def test_what_is_stored_is_told() -> None:
     # given
     engine, profile = stored()
     # when
@@ -190,8 +190,7 @@ def test_what_is_stored_is_told_with_the_flip_that_is_known() -> None:
         "evaluated_at": "2026-09-20T14:13:20.000Z",
         "by_these_definitions": True,
     }
-    assert told["flips"] == [{"entered": True, "at": "2026-09-20T14:13:20.000Z"}]
-    assert told["notes"] == ["Earlier flips are not kept here: the messages to the ESP told them."]
+    assert told["notes"] == []
     assert (told["member"], told["until"]) == (True, "2026-09-27T14:13:20.000Z")
 
 

@@ -55,16 +55,18 @@ class ProfileTable:
 
     def read(self, profile_id: str) -> Profile | None:
         """Return a profile by one strongly consistent read, and one more for each merge it went through."""
+        item = self.read_item(profile_id)
+        return None if item is None else decode(item)
+
+    def read_item(self, profile_id: str) -> dict[str, Any] | None:
+        """Return what is stored of a profile, read as `read` does."""
         for _ in range(MAX_HOPS):
-            item = self._client.get_item(TableName=self._table, Key={"id": {"S": profile_id}}, ConsistentRead=True).get(
-                "Item"
-            )
-            if item is None:
-                return None
-            profile = decode(item)
-            if profile.merged_into is None:
-                return profile
-            profile_id = profile.merged_into
+            item: dict[str, Any] | None = self._client.get_item(
+                TableName=self._table, Key={"id": {"S": profile_id}}, ConsistentRead=True
+            ).get("Item")
+            if item is None or "merged_into" not in item:
+                return item
+            profile_id = item["merged_into"]["S"]
         return None
 
     def load(self, ids: Iterable[str]) -> dict[str, Loaded]:

@@ -25,7 +25,6 @@ _ABOVE: Final = "see above"
 _BY_ITSELF: Final = "ask for that segment by itself"
 _MAX_LINKS: Final = 5
 """Segments that refer to one another and are told in one answer; nobody reads on beyond that."""
-_TOLD: Final = "Earlier flips are not kept here: the messages to the ESP told them."
 
 
 class Remembered(Subject, Protocol):
@@ -124,7 +123,6 @@ class Why:
             "until": _iso(self.reason.until),
             "condition": self.reason.payload(),
             "stored": self.stored.payload(),
-            "flips": [{"entered": self.stored.member, "at": to_iso(self.stored.since)}] if self.stored.since else [],
             "notes": list(self.notes),
         }
 
@@ -176,7 +174,6 @@ def _notes(subject: Remembered, stored: Stored, reason: Reason, at: Instant) -> 
         yield f"What is stored ran out on {moment(stored.valid_until)}: whoever reads it evaluates it anew."
     elif stored.member != reason.holds and not late and not subject.incomplete:
         yield "What is stored is not what the conditions say, though it has not run out. That should never be."
-    yield _TOLD
 
 
 @dataclass(slots=True)
