@@ -31,6 +31,8 @@ from ministack.core import lambda_runtime
 from ministack.services import apigateway, cloudwatch, cognito, lambda_svc, sqs
 from ministack.services.cloudformation import provisioners
 
+PATIENT = {"event_archiver", "flip_archiver", "archive_compactor", "archive_watermark", "segment_recompute"}
+"""Functions whose work may come a minute later."""
 KEPT_SECONDS = 7 * 86_400
 """How long an unpacked layer stays that nothing uses."""
 KEPT_POINTS = 1_440
@@ -120,6 +122,26 @@ def deliver_delayed_messages_in_time() -> None:
     lambda_svc._esm_wake = SimpleNamespace(set=woken.set, clear=woken.clear, wait=wait_shortly)  # noqa: SLF001
 
 
+def pass_over_what_waits() -> None:
+    """Let a message that waits cost next to nothing: MiniStack goes through all of them to find those to be delivered.
+
+    It also completes each that lacks something. One that was sent lacks nothing, only one from other services may.
+    """
+    complete, receive = sqs._ensure_msg_fields, sqs._receive_messages_for_esm  # noqa: SLF001
+
+    def complete_others(message: dict[str, Any]) -> None:
+        if "seq" not in message:
+            complete(message)
+
+    def receive_if_any(url: str, at_most: int) -> list[Any]:
+        now, waiting = time.time(), sqs._get_q(url)["messages"]  # noqa: SLF001
+        any_now = any(message.get("visible_at", now) <= now for message in waiting)
+        return list(receive(url, at_most)) if any_now else []
+
+    sqs._ensure_msg_fields = complete_others  # noqa: SLF001
+    sqs._receive_messages_for_esm = receive_if_any  # noqa: SLF001
+
+
 def read_streams_apart() -> None:
     """Let no queue wait for a function that works on a table's stream: MiniStack calls it from the loop of them all."""
     read = lambda_svc._poll_dynamodb_streams  # noqa: SLF001
@@ -136,6 +158,19 @@ def read_streams_apart() -> None:
 
     lambda_svc._poll_dynamodb_streams = lambda: False  # noqa: SLF001
     threading.Thread(target=go_on_reading, daemon=True).start()
+
+
+def let_archiving_wait() -> None:
+    """Let functions that nobody waits for leave the processors to others; in AWS each has one of its own."""
+    spawn = lambda_runtime.Worker._spawn  # noqa: SLF001
+
+    def spawn_with_priority(worker: Any) -> None:  # noqa: ANN401
+        spawn(worker)
+        variables = worker.config.get("Environment", {}).get("Variables", {})
+        if variables.get("POWERTOOLS_SERVICE_NAME") in PATIENT:
+            os.setpriority(os.PRIO_PROCESS, worker._proc.pid, 10)  # noqa: SLF001
+
+    lambda_runtime.Worker._spawn = spawn_with_priority  # noqa: SLF001
 
 
 def admit_labelled_alarms() -> None:
@@ -337,7 +372,9 @@ def main() -> None:
     send_at_once()
     poll_at_once()
     deliver_delayed_messages_in_time()
+    pass_over_what_waits()
     read_streams_apart()
+    let_archiving_wait()
     take_numbers_from_parameters()
     admit_labelled_alarms()
     read_streams_anew()

@@ -23,11 +23,12 @@ def click_to_content(*, runs: int) -> list[float]:
         start.running(port=0, demo=False, phases=Phases(Console(quiet=True)), states=Path(states)) as system,
     ):
         upload_catalog(system, sample.load())
-        _once(system)
-        return sorted(_once(system) for _ in range(runs))
+        once(system)
+        return sorted(once(system) for _ in range(runs))
 
 
-def _once(system: System) -> float:
+def once(system: System) -> float:
+    """Return the seconds from a click of somebody new until their content is another."""
     recipient = Recipient(system).introduce()
     recipient.content()
     started = time.perf_counter()
