@@ -20,6 +20,8 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "bench")
 os.environ.setdefault("AWS_DEFAULT_REGION", "eu-west-1")
 
 OUTPUT = Path("bench.json")
+CROWD = int(os.environ.get("CROWD", "2000"))
+"""People who are due in the same second; 100,000 take half an hour on a local system of two cores."""
 PEOPLE = 5_000
 """Of the population that segments are measured on; the busiest thousandth decides what is remembered at most."""
 
@@ -190,11 +192,33 @@ def path() -> Iterator[Figure]:
     yield Figure("click to changed content, local, max", seconds[-1], "s")
 
 
+def clock() -> Iterator[Figure]:
+    """Who leaves by time, one by one and in a crowd, on a local system."""
+    from tests.bench.clock import drain, exits, rate, system  # noqa: PLC0415
+    from tests.bench.segments import at_share  # noqa: PLC0415
+
+    yield Figure("people who leave by time evaluated, a core, without the table", rate(5_000), "/s")
+    with system() as running:
+        late = exits(running, people=100, seconds=50)
+        for share, budget in ((0.5, None), (0.99, 2.0)):
+            yield Figure(f"an exit told after its instant, local, p{share * 100:g}", at_share(late, share), "s", budget)
+        yield Figure("an exit told after its instant, local, max", late[-1], "s")
+        crowd = drain(running, people=CROWD, clicks=100)
+        of = f"{CROWD} due in one second, local"
+        yield Figure(f"{of}: evaluated", CROWD / crowd.seconds, "/s")
+        for what, seconds in (("before", crowd.idle), ("meanwhile", crowd.meanwhile)):
+            for share in (0.5, 0.99):
+                figure = f"{of}: click to changed content {what}, p{share * 100:g}"
+                yield Figure(figure, at_share(seconds, share), "s")
+        ratio = at_share(crowd.meanwhile, 0.99) / at_share(crowd.idle, 0.99)
+        yield Figure(f"{of}: click to changed content, p99 meanwhile to before", ratio, "x", 2)
+
+
 def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, mails, images, imports, events, segments, recomputing, capacity, path):
+    for part in (handlers, mails, images, imports, events, segments, recomputing, capacity, path, clock):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

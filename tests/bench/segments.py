@@ -16,6 +16,7 @@ from functools import partial
 from heapq import nlargest
 from pathlib import Path
 from statistics import mean, median
+from typing import TypeVar
 
 from mailtailor.instant import FOREVER, Instant
 from mailtailor.profiles import projection
@@ -27,6 +28,8 @@ from tests.bench.interpreter import holds
 from tests.bench.invented import as_written, definitions
 from tests.bench.people import Happened, people
 from tests.bench.population import CATEGORIES, END
+
+Number = TypeVar("Number", int, float)
 
 HISTORY = 200
 """Events that the busy person remembers."""
@@ -270,6 +273,6 @@ def state_sizes(engine: Engine, folder: Path, number: int) -> list[int]:
     return sorted(sizes)
 
 
-def at_share(ascending: Sequence[int], share: float) -> int:
+def at_share(ascending: Sequence[Number], share: float) -> Number:
     """Return the value that this share of all does not exceed."""
     return ascending[min(len(ascending) - 1, int(len(ascending) * share))]
