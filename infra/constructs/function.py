@@ -82,6 +82,8 @@ class JobFunction(Construct):
                 "POWERTOOLS_SERVICE_NAME": job.name,
                 "POWERTOOLS_METRICS_NAMESPACE": "Mailtailor",
                 "POWERTOOLS_LOG_LEVEL": "INFO",
+                # There are none, and looking for them at each start reads what every installed package says of itself.
+                "PYDANTIC_DISABLE_PLUGINS": "__all__",
                 **environment,
             },
         )

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest import mock
 
 from rich.console import Console
 from rich.table import Table
@@ -53,6 +54,31 @@ def handlers() -> Iterator[Figure]:
             p50, p99 = percentiles(call, runs=5_000)
         yield Figure(f"{name}, warm, without network, p50", p50, "ms", 0.15)
         yield Figure(f"{name}, warm, without network, p99", p99, "ms")
+
+
+def content() -> Iterator[Figure]:
+    """Content: rendering, the warm handler, the first answer of a cold one."""
+    from mailtailor.aws.direct import Host  # noqa: PLC0415
+    from tests.bench.content import first_answer, renders, warm  # noqa: PLC0415
+    from tests.bench.handlers import percentiles  # noqa: PLC0415
+
+    yield Figure(
+        "blocks of 12 products chosen and rendered, a core", renders(seconds=2), "/s", 1_000, more_is_better=True
+    )
+    with tempfile.TemporaryDirectory() as name:
+        yield Figure("first answer of dynamic_content, fresh process", first_answer(Path(name), runs=7), "x boto3", 2)
+    # The handler is told its settings as Lambda would; other parts must not find them.
+    with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ), mock.patch.object(Host, "ask"):
+        call, asked = warm(Path(name))
+        asked.clear()
+        with contextlib.redirect_stdout(io.StringIO()):
+            p50, p99 = percentiles(call, runs=2_000)
+        yield Figure("dynamic_content, 12 products, warm, without network, p50", p50, "ms")
+        yield Figure("dynamic_content, 12 products, warm, without network, p99", p99, "ms", 25)
+        reads, writes = (asked.count(operation) / 2_000 for operation in ("BatchGetItem", "UpdateItem"))
+        yield Figure("requests of a first fetch for a message: reads", reads, "", 1)
+        yield Figure("requests of a first fetch for a message: conditional writes", writes, "", 1)
+        yield Figure("requests of a first fetch for a message: all others", len(asked) / 2_000 - reads - writes, "", 0)
 
 
 def images() -> Iterator[Figure]:
@@ -218,7 +244,7 @@ def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, mails, images, imports, events, segments, recomputing, capacity, path, clock):
+    for part in (handlers, content, mails, images, imports, events, segments, recomputing, capacity, path, clock):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

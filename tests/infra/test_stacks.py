@@ -76,7 +76,10 @@ ENVIRONMENT = {
     "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"},
     "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"},
 }
-POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+OF_ALL = {
+    *("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"),
+    "PYDANTIC_DISABLE_PLUGINS",
+}
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("s3:PutObject",): ("/events/*", "/flips/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
@@ -293,7 +296,7 @@ def test_no_function_may_do_what_its_code_never_does(everything: Template, job: 
 @pytest.mark.parametrize("job", [job.name for job in JOBS])
 def test_every_function_gets_exactly_its_settings_and_reads_them_all(everything: Template, job: str) -> None:
     # given
-    given = everything.functions()[job].properties["Environment"]["Variables"].keys() - POWERTOOLS
+    given = everything.functions()[job].properties["Environment"]["Variables"].keys() - OF_ALL
     # when
     read = sources.settings(job)
     # then

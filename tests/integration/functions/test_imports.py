@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.bench.content import first_answers
 
 FUNCTIONS: Final = ("open_pixel", "click_redirect")
 ROUNDS: Final = 7
@@ -29,6 +32,16 @@ def test_nothing_heavy_is_loaded(function: str) -> None:
 def test_content_does_not_load_what_draws_images() -> None:
     loaded = printed("import sys, functions.dynamic_content.handler; print(*sys.modules)").split()
     assert "PIL" not in loaded
+
+
+def test_content_loads_no_sdk() -> None:
+    loaded = printed("import sys, functions.dynamic_content.handler; print(*sys.modules)").split()
+    assert not {"boto3", "botocore.session", "botocore.client", "duckdb", "urllib3", "yaml"} & set(loaded)
+
+
+def test_the_first_answer_takes_at_most_twice_an_import_of_boto3(tmp_path: Path) -> None:
+    ours, theirs = (min(times) for times in zip(*first_answers(tmp_path, runs=ROUNDS), strict=True))
+    assert ours <= 2 * theirs
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.content.block import Block
-from mailtailor.content.countdown import CountdownList
 from mailtailor.content.offer import OfferList
 from mailtailor.errors import MailtailorError
 from mailtailor.segments.definition import SegmentDefinition
+
+if TYPE_CHECKING:
+    from mailtailor.content.countdown import CountdownList
 
 T = TypeVar("T")
 
@@ -41,6 +43,8 @@ def offers() -> OfferList:
 @cache
 def countdowns() -> CountdownList:
     """Return all countdowns; raise `MailtailorError` as `segments` does."""
+    from mailtailor.content.countdown import CountdownList  # noqa: PLC0415 - only images need it, and blocks are in a hurry
+
     return _read("countdowns.json", TypeAdapter(CountdownList))
 
 

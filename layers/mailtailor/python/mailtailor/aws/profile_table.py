@@ -12,12 +12,13 @@ from botocore.exceptions import ClientError
 from mailtailor.aws.observability import count, logger
 from mailtailor.aws.profile_item import decode, encode, same_content, size
 from mailtailor.profiles.profile import Flip, Profile
-from mailtailor.profiles.projection import Merged
 from mailtailor.profiles.store import Conflict, Loaded
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from mailtailor.profiles.projection import Merged
 
 MAX_KEYS: Final = 100
 """DynamoDB's limit of keys in one BatchGetItem."""

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from mailtailor.content.audience import Audience, RuleOf, nobody
 from mailtailor.content.block import Block, Variant
-from mailtailor.content.html_text import text_of
 from mailtailor.content.sandbox import Exhausted, InsertBlock, Run, TemplateEnvironment, TrackLink, running
 
 MAX_TEXT: Final = 2_000
@@ -73,6 +72,8 @@ class Renderer:
             Whatever a template can do wrong: a missing value, a forbidden operation, too much work or output.
         """
         if form is Format.TEXT and variant.text is None:
+            from mailtailor.content.html_text import text_of  # noqa: PLC0415 - few fetches need a parser
+
             return text_of(self.render(variant, Format.HTML, data, track, insert))
         variables = {name: plain(value) for name, value in data.items()}
         with running(Run(track, insert)):

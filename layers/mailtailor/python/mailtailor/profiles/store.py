@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mailtailor.profiles.profile import Flip, Profile
-from mailtailor.profiles.projection import Merged
+
+if TYPE_CHECKING:
+    from mailtailor.profiles.projection import Merged
 
 
 @dataclass(frozen=True, slots=True)
