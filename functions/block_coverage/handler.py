@@ -27,6 +27,7 @@ from mailtailor.content.preview_request import MAX_BYTES, PARTS, CoverageRequest
 from mailtailor.content.render import Format
 from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.events.untrusted import parse, plain
+from mailtailor.segments.live import DefinitionsUnknown
 
 _PATH: Final = re.compile(r"/admin/blocks/([^/]+)/coverage")
 
@@ -41,9 +42,9 @@ class Dependencies:
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
-    settings = from_environment(Settings)
-    profiles = ProfileSample(client=clients.dynamodb(), table=settings.profiles_table, parts=PARTS)
-    return Dependencies(connect_blocks(settings), profiles)
+    settings, dynamodb = from_environment(Settings), clients.dynamodb()
+    profiles = ProfileSample(client=dynamodb, table=settings.profiles_table, parts=PARTS)
+    return Dependencies(connect_blocks(settings, dynamodb), profiles)
 
 
 dependencies = prepared(connect)
@@ -100,6 +101,8 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         return answer(http.request(event), dependencies())
     except MailtailorError as error:
         refused = error
+    except DefinitionsUnknown:
+        refused = Unavailable("It cannot be read which segments there are.", "Try again in a moment.")
     except (BotoCoreError, ClientError) as error:
         logger.error("The profiles' table does not answer.", extra={"error": type(error).__name__})
         refused = Unavailable("The profiles' table does not answer.", "Try again in a moment.")

@@ -26,6 +26,7 @@ from mailtailor.content.preview_request import MAX_BYTES, PreviewRequest, read_r
 from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.events.untrusted import parse, plain
 from mailtailor.profiles.profile import Profile
+from mailtailor.segments.live import DefinitionsUnknown
 
 _PATH: Final = re.compile(r"/admin/blocks/([^/]+)/preview")
 
@@ -40,9 +41,10 @@ class Dependencies:
 
 def connect() -> Dependencies:
     """Return the dependencies that the environment names."""
-    settings = from_environment(Settings)
-    profiles = ProfileTable(client=clients.dynamodb(timeout=2), table=settings.profiles_table)
-    return Dependencies(connect_blocks(settings), profiles)
+    settings, dynamodb = from_environment(Settings), clients.dynamodb(timeout=2)
+    return Dependencies(
+        connect_blocks(settings, dynamodb), ProfileTable(client=dynamodb, table=settings.profiles_table)
+    )
 
 
 dependencies = prepared(connect)
@@ -97,6 +99,8 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         return answer(http.request(event), dependencies())
     except MailtailorError as error:
         refused = error
+    except DefinitionsUnknown:
+        refused = Unavailable("It cannot be read which segments there are.", "Try again in a moment.")
     except (BotoCoreError, ClientError) as error:
         logger.error("The profiles' table does not answer.", extra={"error": type(error).__name__})
         refused = Unavailable("The profiles' table does not answer.", "Try again in a moment.")

@@ -314,10 +314,15 @@ class AppStack(Stack):
 
     def _previews(self, api: PublicApi) -> None:
         data = self._data
-        settings = {"PROFILES_TABLE": data.profiles.table_name, "CATALOG_BUCKET": data.catalog.bucket_name}
-        preview = self._add(jobs.BLOCK_PREVIEW, [data.profiles.read(), *data.catalog.read()], **settings)
+        settings = {
+            "PROFILES_TABLE": data.profiles.table_name,
+            "CATALOG_BUCKET": data.catalog.bucket_name,
+            **self._live,
+        }
+        sources = [data.definitions.read(), *data.catalog.read()]
+        preview = self._add(jobs.BLOCK_PREVIEW, [data.profiles.read(), *sources], **settings)
         api.admin_route("/admin/blocks/{block}/preview", POST, job=preview)
-        coverage = self._add(jobs.BLOCK_COVERAGE, [data.profiles.sample(), *data.catalog.read()], **settings)
+        coverage = self._add(jobs.BLOCK_COVERAGE, [data.profiles.sample(), *sources], **settings)
         api.admin_route("/admin/blocks/{block}/coverage", POST, job=coverage)
 
     def _processing(self, processor_concurrency: float, wake_up_concurrency: float) -> None:

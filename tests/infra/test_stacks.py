@@ -73,8 +73,8 @@ ENVIRONMENT = {
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
     "profile_api": {"PROFILES_TABLE"} | LIVE_SETTINGS,
-    "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"},
-    "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"},
+    "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
+    "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
 }
 OF_ALL = {
     *("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from mailtailor.aws import clients, definitions
+from mailtailor.aws import clients, definitions, live_definitions
 from mailtailor.aws.catalog import CatalogObject
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.published_blocks import PublishedBlocks
+from mailtailor.content.audience import nobody
 from mailtailor.content.block import Block
 from mailtailor.content.offer import Offer
 from mailtailor.content.render import Renderer
@@ -17,6 +18,9 @@ from mailtailor.content.select import Shelf
 from mailtailor.errors import NotFound
 from mailtailor.segments.engine import Engine, Engines
 from mailtailor.segments.vocabulary import suggested
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 _REFRESH: Final = 5_000
 """Milliseconds after which the manifest is read again: who just published wants to see that."""
@@ -28,6 +32,8 @@ class Settings:
 
     profiles_table: str
     catalog_bucket: str
+    definitions_table: str
+    refresh_seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,9 @@ class Blocks:
         return Renderer(published.renderer.block, engine.audience, published.sha256)
 
 
-def connect_blocks(settings: Settings) -> Blocks:
-    """Return where blocks come from, as the environment names it; nothing is read yet."""
+def connect_blocks(settings: Settings, dynamodb: DynamoDBClient) -> Blocks:
+    """Return where blocks come from, as the environment names it; they are read when they are asked for."""
     clock, s3 = clock_from_environment(), clients.s3(timeout=2)
-    engine = Engine(definitions.segments())
     deployed = {block.name: block for block in definitions.blocks()}
     return Blocks(
         deployed=deployed,
@@ -94,9 +99,12 @@ def connect_blocks(settings: Settings) -> Blocks:
             clock=clock,
             refresh=_REFRESH,
             deployed=deployed,
-            audience=engine.audience,
+            # Each stage compiles audiences anew, by the engine of whoever is looked at.
+            audience=nobody,
         ),
-        engines=engine,
+        engines=live_definitions.for_readers(
+            dynamodb, settings.definitions_table, refresh_seconds=settings.refresh_seconds, clock=clock
+        ),
         catalog=CatalogObject(client=s3, bucket=settings.catalog_bucket, clock=clock),
         offers=definitions.offers().offers,
         clock=clock,
