@@ -1,0 +1,138 @@
+"""Walks through a shard of the due index: nobody is left out, nobody is early, and a crowd stands in nobody's way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailtailor.instant import HOUR, MINUTE, SECOND
+from mailtailor.profiles.sweep import LOOK_AHEAD, MAX_DELAY, STRAGGLER_AGE, Place, Shard, find_stragglers, sweep
+from tests.unit.profiles.memory_store import MemoryCursor
+
+NOW = 1_790_000_000_000 // HOUR * HOUR + 59 * MINUTE
+"""So that what is due soon lies in two hours."""
+
+
+class Killed(Exception):
+    """The function was ended."""
+
+
+class Memory:
+    """A shard in memory, with pages of `page` profiles, and the wake-ups that were sent."""
+
+    def __init__(self, *due: int, page: int = 100) -> None:
+        self.places = sorted(Place(at, f"{number:022d}") for number, at in enumerate(due))
+        self.page = page
+        self.shard = Shard(index=self, ahead=MemoryCursor(), back=MemoryCursor())
+        self.sent: list[tuple[int, str]] = []
+        self.calls = 0
+        self.killed_at: int | None = None
+
+    def due(self, hour: int, start: Place, end: int) -> Iterator[Sequence[Place]]:
+        found = [one for one in self.places if one.due_at // HOUR == hour and start < one < (end,)]
+        for begin in range(0, len(found), self.page):
+            yield found[begin : begin + self.page]
+
+    def wake(self, by_delay: Mapping[int, list[str]]) -> None:
+        for delay, ids in by_delay.items():
+            if self.calls == self.killed_at:
+                self.killed_at = None
+                raise Killed
+            self.calls += 1
+            self.sent += [(delay, one) for one in ids]
+
+
+def test_those_due_in_one_second_are_spread_and_nobody_later_waits_for_them() -> None:
+    # given ten people due in one second, one due two seconds later, and work for three in a second
+    crowd, later = [NOW + 10 * SECOND] * 10, NOW + 12 * SECOND
+    memory = Memory(*crowd, later)
+    # when
+    assert sweep(memory.shard, wake=memory.wake, a_second=3, now=NOW) == 11
+    # then
+    delays = Counter(delay for delay, one in memory.sent if int(one) < 10)
+    assert delays == {10: 3, 11: 3, 12: 3, 13: 1}
+    assert (12, f"{10:022d}") in memory.sent
+
+
+def test_a_crowd_larger_than_the_longest_delay_takes_it_as_a_whole() -> None:
+    # given
+    memory = Memory(*[NOW] * 3_000)
+    # when
+    sweep(memory.shard, wake=memory.wake, a_second=1, now=NOW)
+    # then
+    assert max(delay for delay, _ in memory.sent) == MAX_DELAY
+    assert len(memory.sent) == 3_000
+
+
+@given(
+    due=st.lists(st.integers(-50 * MINUTE, LOOK_AHEAD - 1), max_size=40),
+    page=st.integers(1, 7),
+    a_second=st.integers(1, 5),
+    killed_at=st.none() | st.integers(0, 20),
+)
+@settings(deadline=None)
+def test_a_walk_that_is_killed_anywhere_goes_on_and_repeats_a_page_at_most(
+    due: list[int], page: int, a_second: int, killed_at: int | None
+) -> None:
+    # given
+    memory = Memory(*(NOW + one for one in due), page=page)
+    memory.killed_at = killed_at
+    # when it is killed, and begun again in the same minute
+    try:
+        sweep(memory.shard, wake=memory.wake, a_second=a_second, now=NOW)
+    except Killed:
+        sweep(memory.shard, wake=memory.wake, a_second=a_second, now=NOW)
+    # then everybody was sent, none before they are due, and of one page some twice
+    instants = {one.profile_id: one.due_at for one in memory.places}
+    assert {one for _, one in memory.sent} == instants.keys()
+    assert all(NOW + delay * SECOND >= instants[one] for delay, one in memory.sent)
+    assert len(memory.sent) - len(instants) <= (0 if killed_at is None else page)
+    # and the next finds nothing more
+    assert sweep(memory.shard, wake=memory.wake, a_second=a_second, now=NOW) == 0
+
+
+def test_a_walk_that_runs_out_of_time_stops_after_a_page_and_the_next_goes_on() -> None:
+    # given more people at one instant than a page holds
+    memory = Memory(*[NOW + MINUTE] * 25, page=10)
+    # when
+    sent = [
+        sweep(memory.shard, wake=memory.wake, a_second=1_000, now=NOW + n, out_of_time=lambda: True) for n in range(4)
+    ]
+    # then
+    assert sent == [10, 10, 5, 0]
+    assert len({one for _, one in memory.sent}) == 25
+
+
+def test_of_two_walks_at_once_the_slower_stops() -> None:
+    # given a second walk that goes on while the first sends its first page
+    memory = Memory(*[NOW + MINUTE] * 25, page=10)
+
+    def wake(by_delay: Mapping[int, list[str]]) -> None:
+        if not memory.sent:
+            sweep(memory.shard, wake=memory.wake, a_second=1_000, now=NOW)
+        memory.wake(by_delay)
+
+    # when
+    assert sweep(memory.shard, wake=wake, a_second=1_000, now=NOW) == 10
+    # then
+    assert Counter(one for _, one in memory.sent).most_common()[9:11] == [(f"{9:022d}", 2), (f"{10:022d}", 1)]
+    assert memory.shard.ahead.read() == Place(NOW + LOOK_AHEAD)
+
+
+@pytest.mark.parametrize("at_most", [1, 3, 100])
+def test_stragglers_are_all_found_in_turn_however_few_are_sent_at_once(at_most: int) -> None:
+    # given
+    memory = Memory(*[NOW - 5 * MINUTE] * 7, NOW - STRAGGLER_AGE, page=4)
+    # when
+    rounds = 0
+    while len({one for _, one in memory.sent}) < 7:
+        found = find_stragglers(memory.shard, wake=memory.wake, a_second=10, now=NOW, at_most=at_most)
+        rounds += 1
+        assert found <= at_most
+    # then nobody is sent twice before all are sent, and who is not old enough is not
+    assert rounds == -(-7 // at_most)
+    assert len(memory.sent) == 7
