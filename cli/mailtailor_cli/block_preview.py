@@ -25,6 +25,7 @@ from mailtailor.content.preview_request import MAX_LOOK, PARTS
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor_cli import pictures
 from mailtailor_cli.admin_routes import AdminFunction
+from mailtailor_cli.conditions import condition_tree, second
 from mailtailor_cli.connection import Where, connect
 from mailtailor_cli.preview_page import LOOKS, Look, framed, overview
 
@@ -162,7 +163,7 @@ def _drafts(name: str, directory: Path) -> list[dict[str, Any]]:
 
 def _write(out: Path, told: Mapping[str, Any], text: str) -> list[Path]:
     whose = f"As {told['profile_id']} sees it" if told["profile_id"] else "As nobody in particular sees it"
-    heading = f"{whose}, in a mail of {_second(told['at'])}. Variant: {told['variant']}, {_size(told['body'])}."
+    heading = f"{whose}, in a mail of {second(told['at'])}. Variant: {told['variant']}, {_size(told['body'])}."
     files = {
         "index.html": overview(told, text, heading),
         "block.html": told["body"],
@@ -181,7 +182,7 @@ def _write(out: Path, told: Mapping[str, Any], text: str) -> list[Path]:
 def _explain(told: Mapping[str, Any], console: Console) -> None:
     whose = told["profile_id"] or "nobody in particular"
     console.print(
-        f"{told['block']} shows {whose} the variant {told['variant']} at {_second(told['at'])}: {_size(told['body'])}.",
+        f"{told['block']} shows {whose} the variant {told['variant']} at {second(told['at'])}: {_size(told['body'])}.",
         markup=False,
     )
     for note in told["notes"]:
@@ -192,16 +193,6 @@ def _explain(told: Mapping[str, Any], console: Console) -> None:
         if "condition" in rung:
             tree.children.append(condition_tree(rung["condition"]))
         console.print(tree)
-
-
-def condition_tree(condition: Mapping[str, Any]) -> Tree:
-    """Return the truth of conditions as a tree of lines."""
-    label = Text.assemble(("✓ ", "green") if condition["holds"] else ("✗ ", "red"), condition["says"])
-    if "evidence" in condition:
-        label.append(f"\n  {condition['evidence']}", style="dim")
-    tree = Tree(label)
-    tree.children.extend(condition_tree(child) for child in condition.get("conditions", ()))
-    return tree
 
 
 def coverage(
@@ -287,7 +278,3 @@ def _listed(reasons: Iterable[tuple[str, int]], total: int) -> str:
 
 def _size(body: str) -> str:
     return f"{len(body.encode()):,} bytes"
-
-
-def _second(iso: str) -> str:
-    return f"{iso.removesuffix('Z').removesuffix('.000').replace('T', ' ')} UTC"

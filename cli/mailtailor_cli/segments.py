@@ -16,8 +16,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
-from rich.text import Text
-from rich.tree import Tree
 
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.segments import cost
@@ -27,6 +25,7 @@ from mailtailor.segments.files import SUFFIXES, load_segment, load_segments, loa
 from mailtailor.segments.freshness import described, freshened_by
 from mailtailor.segments.notation import as_yaml
 from mailtailor_cli.admin_routes import AdminFunction
+from mailtailor_cli.conditions import condition_tree, second, until
 from mailtailor_cli.connection import Connection, Where, connect
 
 app = typer.Typer(
@@ -130,9 +129,9 @@ def why(
     if "condition" in told:
         verb = "is" if told["member"] else "is not"
         # Of a profile that became part of another, the id is that of the other.
-        _say(f"{told['profile_id']} {verb} in {told['segment']} at {_second(told['at'])}, {_until(told)}.")
+        _say(f"{told['profile_id']} {verb} in {told['segment']} at {second(told['at'])}, {until(told)}.")
         _say(f"{told['segment']}: {told['description']}\n")
-        Console(highlight=False).print(_tree(told["condition"]))
+        Console(highlight=False).print(condition_tree(told["condition"]))
         _say(f"\n{_stored(told)}")
     _say("\n".join([*told["notes"], *_told_flips(trail)]))
 
@@ -155,27 +154,8 @@ def _told_flips(trail: Mapping[str, Any]) -> Iterator[str]:
         yield "Flips, the newest first:"
     for flip in trail["flips"]:
         other = f", as {flip['profile_id']}" if flip["profile_id"] != trail["profile_id"] else ""
-        yield f"  {'entered' if flip['entered'] else 'left'} {_second(flip['at'])} {flip['because']}{other}"
+        yield f"  {'entered' if flip['entered'] else 'left'} {second(flip['at'])} {flip['because']}{other}"
     yield from trail["notes"]
-
-
-def _tree(condition: Mapping[str, Any]) -> Tree:
-    holds = condition["holds"]
-    label = Text.assemble(("✓ ", "green") if holds else ("✗ ", "red"), condition["says"])
-    if "evidence" in condition:
-        label.append(f"\n  {condition['evidence']}", style="dim")
-    if condition["until"] is not None:
-        label.append(f"\n  {'true' if holds else 'false'} {_until(condition)}", style="dim")
-    tree = Tree(label)
-    for child in condition.get("conditions", ()):
-        tree.children.append(_tree(child))
-    return tree
-
-
-def _until(told: Mapping[str, Any]) -> str:
-    if told["until"] is None:
-        return "until something happens"
-    return f"until {_second(told['until'])} if nothing happens"
 
 
 def _stored(told: Mapping[str, Any]) -> str:
@@ -184,16 +164,11 @@ def _stored(told: Mapping[str, Any]) -> str:
         return "Nothing is stored: the profile was never evaluated."
     parts = ["a member" if stored["member"] else "no member"]
     if stored["since"] is not None:
-        parts.append(f"since {_second(stored['since'])}")
+        parts.append(f"since {second(stored['since'])}")
     if stored["valid_until"] is not None:
-        parts.append(f"valid until {_second(stored['valid_until'])}")
+        parts.append(f"valid until {second(stored['valid_until'])}")
     by = "these" if stored["by_these_definitions"] else "other"
-    return f"Stored: {', '.join(parts)}; evaluated at {_second(stored['evaluated_at'])} by {by} definitions."
-
-
-def _second(iso: str) -> str:
-    """Return an instant for people; the milliseconds only if there are any, for they decide who is in."""
-    return f"{iso.removesuffix('Z').removesuffix('.000').replace('T', ' ')} UTC"
+    return f"Stored: {', '.join(parts)}; evaluated at {second(stored['evaluated_at'])} by {by} definitions."
 
 
 def _found(segment: str, directory: Path) -> SegmentDefinition:

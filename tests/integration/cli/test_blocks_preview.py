@@ -115,8 +115,10 @@ def test_the_variant_and_the_way_to_it_are_told_with_truth_and_evidence() -> Non
         f"hero shows {'A' * 22} the variant buyers at 2026-09-21 14:13:20 UTC: 21 bytes.\n"
         "▸ buyers: It is shown.\n"
         "└── ✓ they are in the segment buyers\n"
+        "      true until 2026-09-27 14:13:20 UTC if nothing happens\n"
         "    └── ✓ they have bought in the last 7 days\n"
         "          the last purchase was on 2026-09-20 14:13:20 UTC; it leaves the window on 2026-09-27 14:13:20 UTC\n"
+        "          true until 2026-09-27 14:13:20 UTC if nothing happens\n"
         "· all: One before it is shown."
     )
 
