@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, blocks, campaigns, esp, events, ingest_keys, privacy, segments, tokens
+from mailtailor_cli import admin, blocks, campaigns, definitions, esp, events, ingest_keys, privacy, segments, tokens
 from mailtailor_cli.block_preview import coverage, preview
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
@@ -27,6 +27,9 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(instrument)
+segments.app.command()(definitions.apply)
+segments.app.command()(definitions.versions)
+segments.app.command()(definitions.diff)
 segments.app.command()(recompute)
 blocks.app.command()(preview)
 blocks.app.command()(coverage)

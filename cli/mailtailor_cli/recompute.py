@@ -16,11 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 from mailtailor.aws import recompute_runs
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.queues import Queue, SendFailed
 from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.events.archive import BUCKETS
 from mailtailor.profiles.recompute import Tally
+from mailtailor.segments.rollout import Rollout
 from mailtailor_cli.connection import Connection, Where, connect
 from mailtailor_cli.keys import asking
 
@@ -86,12 +88,12 @@ def recompute(
     status: Annotated[bool, typer.Option("--status", help="Show how far the last run has come.")] = False,
     on: Annotated[Where, typer.Option("--on", help="The system to work on.")] = Where.AUTO,
 ) -> None:
-    """Evaluate everybody anew from the archive, by the definitions that are deployed.
+    """Evaluate everybody anew from the archive, by the definitions that rule.
 
-    Do this an hour after a segment was deployed that looks at what nobody
-    remembered so far, or when in doubt about who is in which segment. Live
-    events go on meanwhile. It runs in the system, not here: it can be
-    interrupted and asked again with --status. Doing it twice changes nothing.
+    Do this when in doubt about who is in which segment. Changed definitions
+    need no other command than apply. Live events go on meanwhile. It runs in
+    the system, not here: it can be interrupted and asked again with --status.
+    Doing it twice changes nothing.
     """
     if (resume and status) or ((resume or status) and (dry_run or skip_unreadable)):
         raise BadInput("These options exclude each other.", "--dry-run and --skip-unreadable are for a new run.")
@@ -116,6 +118,13 @@ def _runs(system: Connection) -> RecomputeRuns:
     return RecomputeRuns(client=system.client("dynamodb"), table=system.outputs["ClockTable"])
 
 
+def rollout_of(system: Connection) -> Rollout | None:
+    """Return which definitions rule; None if nothing was ever applied."""
+    if "DefinitionsTable" not in system.outputs:
+        return None
+    return DefinitionVersions(client=system.client("dynamodb"), table=system.outputs["DefinitionsTable"]).rollout()
+
+
 def _last(runs: RecomputeRuns) -> Status:
     run = runs.read()
     if run is None:
@@ -124,12 +133,19 @@ def _last(runs: RecomputeRuns) -> Status:
 
 
 def _started(system: Connection, runs: RecomputeRuns, dry_run: bool, skip_unreadable: bool) -> Status:
+    rollout = rollout_of(system)
+    if rollout is not None and rollout.under_way:
+        raise MailtailorError(
+            f"Definitions are being changed, and version {rollout.ruling} is evaluated for everybody anyway.",
+            "Watch it with: mailtailor segments apply --status",
+        )
     previous, now = runs.read(), system.clock()
-    if previous is not None:
+    # What an earlier change of definitions left undone does nothing any more.
+    if previous is not None and not previous.purpose.is_of_rollout:
         found = Status(previous, runs.all(previous))
         if not found.finished and now - found.last_seen < STALE:
             raise MailtailorError(
-                f"A run is under way since {_minute(previous.started_at)}: {found.done} of {BUCKETS} buckets are done.",
+                f"A run is under way since {minute(previous.started_at)}: {found.done} of {BUCKETS} buckets are done.",
                 "Watch it with --status. If it stands still, go on with --resume; after an hour you may start another.",
             )
     run = Run(secrets.token_hex(8), now, dry_run=dry_run, skip_unreadable=skip_unreadable)
@@ -140,6 +156,8 @@ def _started(system: Connection, runs: RecomputeRuns, dry_run: bool, skip_unread
 
 def _resumed(runs: RecomputeRuns) -> Status:
     found = _last(runs)
+    if found.run.purpose.is_of_rollout:
+        raise BadInput("The last run is part of a change of definitions.", "Give: mailtailor segments apply --resume")
     if found.finished:
         raise BadInput("The last run is done; there is nothing to resume.")
     return found
@@ -183,8 +201,8 @@ def _show(system: Connection, found: Status) -> None:
     tally, run = found.tally, found.run
     what = "Dry run" if run.dry_run else "Run"
     state = "done" if found.finished else f"{found.done} of {len(found.buckets)} buckets done"
-    _say(f"{what} of {_minute(run.started_at)} on {system.name}: {state}.")
-    _say(
+    say(f"{what} of {minute(run.started_at)} on {system.name}: {state}.")
+    say(
         f"{tally.profiles:,} people with {tally.events:,} events; {tally.changed:,} "
         f"{'would change' if run.dry_run else 'changed'}, {tally.flips:,} memberships with them."
     )
@@ -194,17 +212,18 @@ def _show(system: Connection, found: Status) -> None:
         (tally.failed, "could not be read or written; the log of SegmentRecompute names them."),
     ):
         if number:
-            _say(f"{number:,} {sentence}")
+            say(f"{number:,} {sentence}")
     if found.unreadable and not found.failing:
-        _say(f"Left out, for they cannot be read: {', '.join(found.unreadable)}.")
+        say(f"Left out, for they cannot be read: {', '.join(found.unreadable)}.")
     archived_until = min((one.archived_until for one in found.buckets if one.updated_at), default=0)
     if archived_until:
-        _say(f"The archive had everything that was received before {_minute(archived_until)}.")
+        say(f"The archive had everything that was received before {minute(archived_until)}.")
     if tally.members or tally.flips:
-        Console().print(_table(tally))
+        Console().print(members_table(tally))
 
 
-def _table(tally: Tally) -> Table:
+def members_table(tally: Tally) -> Table:
+    """Return who is in each segment, and who came and went."""
     table = Table(Column("Segment", overflow="fold"))
     for heading in ("Members", "Entered", "Left"):
         table.add_column(heading, justify="right")
@@ -214,9 +233,11 @@ def _table(tally: Tally) -> Table:
     return table
 
 
-def _minute(at: int) -> str:
+def minute(at: int) -> str:
+    """Return an instant for people."""
     return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a text as it is."""
     Console(soft_wrap=True, highlight=False).print(text, markup=False)

@@ -59,6 +59,8 @@ class Run:
         Whether files that cannot be read are left out, instead of failing their bucket.
     purpose
         What it is for.
+    buckets
+        How many it does, the first ones; others than all are a sample of people.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Run:
     dry_run: bool = False
     skip_unreadable: bool = False
     purpose: Purpose = Purpose.RECOMPUTE
+    buckets: int = BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +143,8 @@ class RecomputeRuns:
         )
 
     def all(self, run: Run) -> list[Progress]:
-        """Return how far all buckets have come."""
-        return [self.progress(run, bucket) for bucket in range(BUCKETS)]
+        """Return how far all its buckets have come."""
+        return [self.progress(run, bucket) for bucket in range(run.buckets)]
 
     def under_way(self, now: Instant, *, of_rollout: str = "") -> Run | None:
         """Return the run that others have to wait for; None if it is done, or has stood still for an hour.

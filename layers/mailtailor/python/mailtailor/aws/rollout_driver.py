@@ -9,7 +9,7 @@ from typing import Final
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.recompute_runs import Progress, Purpose, RecomputeRuns, Run
-from mailtailor.instant import MINUTE, SECOND, Instant
+from mailtailor.instant import MINUTE, SECOND, SKEW, Instant
 from mailtailor.profiles.recompute import Tally
 from mailtailor.segments.live import LEASE
 from mailtailor.segments.rollout import Phase, Rollout
@@ -17,8 +17,6 @@ from mailtailor.segments.rollout import Phase, Rollout
 LONGEST_WRITER: Final = 60 * SECOND
 """The time-out of the functions that remember live events: what one of them began to write by what it knew, it has
 written after that. Recomputing and rebuilding remember archived events alone, and are written over by the backfill."""
-SKEW: Final = 5 * SECOND
-"""More than two machines' clocks differ."""
 SETTLE: Final = LEASE + LONGEST_WRITER + SKEW
 """After so long everybody who remembers live events knows what is staged."""
 REBUILDS: Final = 15 * MINUTE
@@ -126,7 +124,7 @@ class RolloutDriver:
             return rollout.recompute(self._new_id())
         if tally.left and now < max(one.updated_at for one in done) + REBUILDS:
             return None
-        return rollout.activate(at=now)
+        return rollout.activate(at=now, people=tally.profiles, entered=tally.entered, left=tally.exited)
 
     def _settled(self, rollout: Rollout, now: Instant) -> Rollout | None:
         done = self._done(rollout)

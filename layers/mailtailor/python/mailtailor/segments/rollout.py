@@ -14,7 +14,8 @@ Each step is a state of its own, stored on the condition that nobody else took a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mailtailor.instant import Instant
@@ -51,6 +52,8 @@ class Rollout:
         Whether the messages of that recomputation were sent.
     skip_unreadable
         Whether files of the archive that cannot be read are left out.
+    people, entered, left
+        How many people the backfill evaluated, and how many of them it let enter and leave segments, by name.
     revision
         Counts how often this was stored.
     """
@@ -66,6 +69,9 @@ class Rollout:
     attempt: int = 0
     sent: bool = False
     skip_unreadable: bool = False
+    people: int = 0
+    entered: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
 
     @property
@@ -87,6 +93,9 @@ class Rollout:
             latest=max(self.latest, number),
             staged_at=at,
             skip_unreadable=skip_unreadable,
+            people=0,
+            entered={},
+            left={},
         )
 
     def adopt(self, number: int, *, at: Instant) -> Rollout:
@@ -109,9 +118,17 @@ class Rollout:
         """Return the state with another recomputation."""
         return replace(self, run=run, attempt=self.attempt + 1, sent=False)
 
-    def activate(self, *, at: Instant) -> Rollout:
-        """Return the state in which the staged version is the active one."""
-        return replace(self._in(Phase.CLOSING, at), active=self.ruling, staged=None)
+    def activate(
+        self,
+        *,
+        at: Instant,
+        people: int = 0,
+        entered: Mapping[str, int] | None = None,
+        left: Mapping[str, int] | None = None,
+    ) -> Rollout:
+        """Return the state in which the staged version is the active one, with what the backfill did."""
+        closing = replace(self._in(Phase.CLOSING, at), active=self.ruling, staged=None)
+        return replace(closing, people=people, entered=entered or {}, left=left or {})
 
     def settle(self, *, at: Instant) -> Rollout:
         """Return the state in which all is done."""
