@@ -59,6 +59,10 @@ Directory = Annotated[
     Path | None,
     typer.Option("--directory", help="Take the block from this directory of blocks, not what is published."),
 ]
+Version = Annotated[
+    int | None, typer.Option("--version", help="A version that was pushed, by its number; 0 as deployed.")
+]
+Draft = Annotated[bool, typer.Option("--draft", help="The version that was pushed last, published or not.")]
 On = Annotated[Where, typer.Option("--on", help="The system to work on.")]
 
 
@@ -76,6 +80,8 @@ def preview(
     width: Annotated[int, typer.Option(help="One picture only, so wide: 600 or 360.")] = 0,
     dark: Annotated[bool, typer.Option("--dark", help="One picture only, in the dark.")] = False,
     directory: Directory = None,
+    version: Version = None,
+    draft: Draft = False,
     on: On = Where.AUTO,
 ) -> None:
     """Show what somebody sees in a block, and why: each variant on the way, its audience with truth and evidence.
@@ -88,7 +94,9 @@ def preview(
         raise BadInput(f"A block has no form {form!r}.", f"Choose {', '.join(FORMS)}.")
     wanted = _looks(png, out, width, dark)
     browser = pictures.find_browser() if png else ""
-    request = _request(at, settings, directory, block) | _whom(recipient, empty, outage)
+    request = _request(at, settings, block, directory=directory, version=version, draft=draft) | _whom(
+        recipient, empty, outage
+    )
     system = connect(on)
     path = f"/admin/blocks/{quote(block, safe='')}/preview"
     told = PREVIEW.post(system, path, request | {"form": "text" if form == "text" and out is None else "html"})
@@ -130,10 +138,16 @@ def _whom(recipient: str, empty: bool, outage: bool) -> dict[str, str]:
     return {"who": Who.EMPTY if empty else Who.OUTAGE if outage else Who.ANONYMOUS}
 
 
-def _request(at: str, settings: Iterable[str] | None, directory: Path | None, block: str) -> dict[str, Any]:
+def _request(
+    at: str, settings: Iterable[str] | None, block: str, *, directory: Path | None, version: int | None, draft: bool
+) -> dict[str, Any]:
+    if (directory is not None) + (version is not None) + draft > 1:
+        raise BadInput("--directory, --version and --draft exclude each other.", "Give one of them, or none.")
     request: dict[str, Any] = {"set": _settings(settings or ())}
     if at:
         request["at"] = at
+    if draft or version is not None:
+        request["version"] = "newest" if draft else version
     if directory is not None:
         request["drafts"] = _drafts(block, directory)
     return request
@@ -202,6 +216,8 @@ def coverage(
     at: At = "",
     settings: Set = None,
     directory: Directory = None,
+    version: Version = None,
+    draft: Draft = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     on: On = Where.AUTO,
 ) -> None:
@@ -213,7 +229,7 @@ def coverage(
     """
     if not 1 <= sample <= MAX_SAMPLE:
         raise BadInput(f"A sample has 1 to {MAX_SAMPLE:,} people.", "1,000 are within 3 points of the truth.")
-    request = _request(at, settings, directory, block)
+    request = _request(at, settings, block, directory=directory, version=version, draft=draft)
     system = connect(on)
     limit = min(ceil(sample / _FEW), MAX_LOOK)
     found, told, whole = Coverage(), {}, True

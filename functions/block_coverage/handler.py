@@ -65,7 +65,8 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
         parse(plain(request.body, request.headers.get("content-encoding", ""), limit=MAX_BYTES)), CoverageRequest
     )
     name, at = unquote(asked[1]), wish.instant(given.blocks.clock())
-    stage = given.blocks.stage(name, wish.drafts_by_name, given.blocks.engines.of())
+    drafts = given.blocks.drafts(name, wish)
+    stage = given.blocks.stage(name, drafts, given.blocks.engines.of())
     fetch = read_settings(stage.renderer.block, wish.set, Format.HTML)
     sample = given.profiles.read(wish.part, limit=wish.limit)
     stages: dict[str, Stage] = {stage.engine.fingerprint: stage}
@@ -76,7 +77,7 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
             continue
         engine = given.blocks.engines.of(each.profile.definitions)
         if engine.fingerprint not in stages:
-            stages[engine.fingerprint] = given.blocks.stage(name, wish.drafts_by_name, engine)
+            stages[engine.fingerprint] = given.blocks.stage(name, drafts, engine)
         own = stages[engine.fingerprint]
         found.add(served_to(each.profile, own.renderer, fetch, at, engine=engine, shelf=own.shelf))
     block = stage.renderer.block

@@ -66,7 +66,8 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     )
     profile = _profile(wish.profile, given.profiles) if wish.who is Who.RECIPIENT and wish.profile else None
     engine = given.blocks.engines.of(profile.definitions if profile else "")
-    stage = given.blocks.stage(unquote(asked[1]), wish.drafts_by_name, engine)
+    name = unquote(asked[1])
+    stage = given.blocks.stage(name, given.blocks.drafts(name, wish), engine)
     shown = preview(
         wish.who,
         profile,

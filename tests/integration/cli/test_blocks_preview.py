@@ -126,13 +126,13 @@ def test_the_variant_and_the_way_to_it_are_told_with_truth_and_evidence() -> Non
 def test_what_is_asked_for_is_what_the_function_takes(function: Lambda) -> None:
     # when
     run("preview", "--empty", "--at", "2026-01-01T00:00:00Z", "--set", "headline=Good day", "--form", "text")
-    run("preview", "--outage")
-    run("preview")
+    run("preview", "--outage", "--draft")
+    run("preview", "--version", "0")
     # then
     assert function.asked == [
         {"set": {"headline": "Good day"}, "at": "2026-01-01T00:00:00Z", "who": "empty", "form": "text"},
-        {"set": {}, "who": "outage", "form": "html"},
-        {"set": {}, "who": "anonymous", "form": "html"},
+        {"set": {}, "version": "newest", "who": "outage", "form": "html"},
+        {"set": {}, "version": 0, "who": "anonymous", "form": "html"},
     ]
 
 
@@ -239,6 +239,7 @@ def test_a_block_of_a_directory_is_sent_along_with_those_inside_it(function: Lam
         (("--out", "x", "--dark"), "--width and --dark are for pictures."),
         (("--out", "x", "--png", "--width", "500"), "Mails are not looked at 500 pixels wide."),
         (("--set", "headline"), "--set 'headline' has no value."),
+        (("--draft", "--version", "2"), "--directory, --version and --draft exclude each other."),
         (("--directory", "/nowhere"), "There is no block 'hero' in /nowhere."),
     ],
 )

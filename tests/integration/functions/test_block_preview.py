@@ -11,8 +11,10 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.block_preview import handler
-from mailtailor.aws.block_objects import MANIFEST_KEY
+from mailtailor.aws.block_objects import MANIFEST_KEY, BlockObjects
 from mailtailor.aws.startup import prepared
+from mailtailor.content.block import Block
+from mailtailor.content.versions import document
 from tests.integration.functions.capture_engine import PROFILE
 from tests.integration.functions.content_engine import Engine, engine, recipient, viewed
 from tests.integration.functions.intake_engine import Context, http_event
@@ -92,6 +94,30 @@ def test_a_draft_is_shown_without_being_published(world: Engine) -> None:
     assert MANIFEST_KEY not in {one["Key"] for one in world.s3.list_objects_v2(Bucket="catalog")["Contents"]}
 
 
+def test_any_version_that_was_pushed_can_be_looked_at(world: Engine) -> None:
+    # given: two versions, of which none is published
+    objects = BlockObjects(client=world.s3, bucket="catalog")
+    for number, headline in enumerate(("First", "Second")):
+        made = document(Block.model_validate(DRAFT | {"inputs": {"headline": {"type": "text", "default": headline}}}))
+        objects.add("welcome", made)
+        objects.change(lambda manifest, made=made, at=number: manifest.pushed("welcome", made.sha256, at))  # type: ignore[misc]
+    # when
+    shown = {version: ask("welcome", {"who": "empty", "version": version}) for version in (1, 2, "newest", 3, None)}
+    # then
+    assert [shown[version][1]["body"] for version in (1, 2, "newest")] == [
+        "<p>First there</p>",
+        "<p>Second there</p>",
+        "<p>Second there</p>",
+    ]
+    assert shown[3][1]["message"] == "The block welcome has no version 3."
+    assert shown[3][1]["hint"] == "Its versions are 1 to 2, and 0 as deployed."
+    assert shown[None][0] == 404
+    assert ask("hero", {"who": "empty", "version": 0})[0] == 200
+    assert (
+        ask("hero", {"who": "empty", "version": "newest"})[1]["message"] == "No version of the block hero was pushed."
+    )
+
+
 @pytest.mark.usefixtures("world")
 def test_a_draft_may_insert_another_draft() -> None:
     # given
@@ -148,6 +174,8 @@ def test_a_time_may_be_asked_for(world: Engine) -> None:
         ({"at": "2026-01-01T00:00:00"}, "at: "),
         ({"at": "9999-12-31T00:00:00Z"}, "The request: at is from 1970 to 9000."),
         ({"form": "pdf"}, "form: "),
+        ({"version": -1}, "version: "),
+        ({"version": "draft"}, "version: "),
         ({"surprise": 1}, "surprise: "),
         ({"set": {"UPPER": "x"}}, "set.UPPER"),
         ({"set": {"headlne": "x"}, "drafts": [DRAFT]}, "In welcome no 'headlne' can be set. Did you mean 'headline'?"),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from mailtailor.aws import clients, definitions, live_definitions
+from mailtailor.aws.block_objects import BlockObjects
 from mailtailor.aws.catalog import CatalogObject
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.published_blocks import PublishedBlocks
 from mailtailor.content.audience import nobody
 from mailtailor.content.block import Block
 from mailtailor.content.offer import Offer
+from mailtailor.content.preview_request import BlockRequest
 from mailtailor.content.render import Renderer
 from mailtailor.content.select import Shelf
+from mailtailor.content.versions import DEPLOYED, read_block
 from mailtailor.errors import NotFound
 from mailtailor.segments.engine import Engine, Engines
 from mailtailor.segments.vocabulary import suggested
@@ -51,10 +54,39 @@ class Blocks:
 
     deployed: Mapping[str, Block]
     published: PublishedBlocks
+    objects: BlockObjects
     engines: Engines
     catalog: CatalogObject
     offers: tuple[Offer, ...]
     clock: Clock
+
+    def drafts(self, name: str, request: BlockRequest) -> dict[str, Block]:
+        """Return what takes the place of published blocks: drafts sent along, and the version asked for of a block.
+
+        Raises
+        ------
+        NotFound
+            If there is no such version.
+        MailtailorError
+            If it cannot be read.
+        """
+        if request.version is None:
+            return request.drafts_by_name
+        return {**request.drafts_by_name, name: self._version(name, request.version)}
+
+    def _version(self, name: str, wanted: int | Literal["newest"]) -> Block:
+        history = self.objects.manifest().blocks.get(name)
+        if wanted == DEPLOYED and name in self.deployed:
+            return self.deployed[name]
+        if history is None:
+            raise NotFound(f"No version of the block {name} was pushed.", "Push it first: mailtailor blocks push")
+        version = history.newest if wanted == "newest" else history.version(wanted)
+        if version is None:
+            known = f"{history.versions[0].number} to {history.newest.number}"
+            raise NotFound(
+                f"The block {name} has no version {wanted}.", f"Its versions are {known}, and 0 as deployed."
+            )
+        return read_block(self.objects.content(name, version), version, name)
 
     def stage(self, name: str, drafts: Mapping[str, Block], engine: Engine) -> Stage:
         """Return a block ready to be looked at; a draft takes the place of what is published under its name.
@@ -93,6 +125,7 @@ def connect_blocks(settings: Settings, dynamodb: DynamoDBClient) -> Blocks:
     deployed = {block.name: block for block in definitions.blocks()}
     return Blocks(
         deployed=deployed,
+        objects=BlockObjects(client=s3, bucket=settings.catalog_bucket),
         published=PublishedBlocks(
             client=s3,
             bucket=settings.catalog_bucket,

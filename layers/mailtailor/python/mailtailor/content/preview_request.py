@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mailtailor.content.block import Block, Name
 from mailtailor.content.preview import Who
 from mailtailor.content.render import Format
+from mailtailor.content.versions import DEPLOYED
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant, from_datetime
 
-R = TypeVar("R", bound="_Request")
+R = TypeVar("R", bound="BlockRequest")
 
 MAX_BYTES: Final = 1_000_000
 """Of a request: a block and those inside it, with their templates."""
@@ -25,13 +26,15 @@ MAX_LOOK: Final = 500
 """Profiles of one part that one request looks at, which takes a few seconds."""
 _LAST_YEAR: Final = 9_000
 """Leaves room for what ends later than the instant asked for."""
+UNION: Final = ("constrained-int", "literal['newest']")
 _FORMS: Final = {"html": Format.HTML, "text": Format.TEXT}
 
+VersionNumber = Annotated[int, Field(ge=DEPLOYED, strict=True)]
 Setting = Annotated[str, StringConstraints(max_length=2_000)]
 ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 
 
-class _Request(BaseModel):
+class BlockRequest(BaseModel):
     """What both take.
 
     Attributes
@@ -42,6 +45,9 @@ class _Request(BaseModel):
         Values of the block's inputs and of what a fetch says, as text.
     drafts
         Compiled blocks that take the place of published ones; the block itself may be among them.
+    version
+        A version of the block that was pushed, by its number (0 as deployed) or `newest`; the published one, if not
+        given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,9 +55,10 @@ class _Request(BaseModel):
     at: AwareDatetime | None = None
     set: dict[Name, Setting] = Field(default_factory=dict, max_length=60)
     drafts: tuple[Block, ...] = Field(default=(), max_length=MAX_DRAFTS)
+    version: VersionNumber | Literal["newest"] | None = None
 
     @model_validator(mode="after")
-    def _at_is_near(self) -> _Request:
+    def _at_is_near(self) -> BlockRequest:
         if self.at is not None and not (self.at.year < _LAST_YEAR and self.at.timestamp() >= 0):
             raise ValueError(f"at is from 1970 to {_LAST_YEAR}")
         return self
@@ -66,7 +73,7 @@ class _Request(BaseModel):
         return {draft.name: draft for draft in self.drafts}
 
 
-class PreviewRequest(_Request):
+class PreviewRequest(BlockRequest):
     """Whose mail shall be looked at, and in which form; `profile` names the recipient."""
 
     who: Who = Who.ANONYMOUS
@@ -85,7 +92,7 @@ class PreviewRequest(_Request):
         return _FORMS[self.form]
 
 
-class CoverageRequest(_Request):
+class CoverageRequest(BlockRequest):
     """Which part of the profiles shall be looked at, and how many of it at most."""
 
     part: int = Field(ge=0, lt=PARTS, strict=True)
@@ -98,6 +105,7 @@ def read_request(payload: object, kind: type[R]) -> R:
         return kind.model_validate(payload)
     except ValidationError as error:
         fault: Mapping[str, Any] = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "The request"
+        # Pydantic names the members of a union, too.
+        where = ".".join(str(part) for part in fault["loc"] if part not in UNION) or "The request"
         message = fault["msg"].removeprefix("Value error, ").rstrip(".")
         raise BadInput(f"{where}: {message}.", f"It takes {', '.join(kind.model_fields)}.") from error
