@@ -17,7 +17,7 @@ from mailtailor.esp.snippets.request import SnippetRequest
 from mailtailor.tracking.esp_forms import ESP_FORMS
 from mailtailor.tracking.tokens import MailingToken, sign_mailing
 from tests.integration.functions.capture_engine import KEYRING, PROFILE
-from tests.integration.functions.content_engine import Engine, engine, recipient, viewed
+from tests.integration.functions.content_engine import Engine, block, engine, recipient, viewed
 from tests.unit.esp.snippets.sends import TIMEOUT, Get, Sent, send
 
 MESSAGE: Final = sign_mailing(KEYRING, MailingToken("spring"))
@@ -27,7 +27,7 @@ PERSONAL: Final = [esp for esp in WRITERS if esp != "klaviyo"]
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
-    with engine(monkeypatch, tmp_path) as running:
+    with engine(monkeypatch, tmp_path, block("bar", "<p>A bar for {{ recipient.first_name }}</p>")) as running:
         yield running
 
 
@@ -35,12 +35,13 @@ def hero() -> Block:
     return next(block for block in definitions.blocks() if block.name == "hero")
 
 
-def sent(esp: str, get: Get, token: str) -> Sent:
-    """Return a mail that holds the hero block and nothing else, as the ESP sends it."""
+def sent(esp: str, get: Get, token: str, *blocks: str) -> Sent:
+    """Return a mail that holds the hero block, or these, and nothing else, as the ESP sends it."""
+    known = {block.name: block.fallback for block in definitions.blocks()}
     request = SnippetRequest(
         form=ESP_FORMS[esp],
-        blocks=("hero",),
-        fallbacks={"hero": hero().fallback},
+        blocks=blocks or ("hero",),
+        fallbacks=known,
         content_url="https://mail.example",
         shape=usual_shape(ESP_FORMS[esp]),
         message=MESSAGE,
@@ -73,6 +74,29 @@ def test_the_recipient_gets_what_is_theirs(world: Engine, esp: str) -> None:
     assert "Anna" in mail
     assert "https://mail.example/c/" in mail
     assert mail.strip() not in hero().fallback
+
+
+@pytest.mark.parametrize("esp", PERSONAL)
+def test_several_blocks_come_in_one_fetch_each_in_its_place(world: Engine, esp: str) -> None:
+    # given
+    world.put_profile(viewed("2"))
+    # when
+    mail = sent(esp, through(world), recipient(), "bar", "hero")
+    # then
+    assert len(mail.fetched) == 1
+    first, _, second = mail.mail.partition("<p>A bar for Anna</p>")
+    assert first.strip() == ""
+    assert "Anna" in second
+
+
+@pytest.mark.parametrize("esp", ["braze", "iterable", "hubspot"])
+def test_a_block_that_is_gone_leaves_the_others_theirs(world: Engine, esp: str) -> None:
+    # given: a snippet that names a block of which nobody knows any more
+    world.put_profile(viewed("2"))
+    # when
+    mail = sent(esp, through(world), recipient(), "bar", "gone").mail
+    # then
+    assert mail.strip() == "<p>A bar for Anna</p>"
 
 
 @pytest.mark.parametrize("esp", WRITERS)

@@ -48,6 +48,11 @@ class MembershipChange:
         named = "\n".join((self.profile_id, self.segment, str(self.version)))
         return f"flip_{hashlib.sha256(named.encode()).hexdigest()[:32]}"
 
+    @property
+    def crowd(self) -> str:
+        """What makes very many flip at once, empty if a person's own doing did."""
+        return self.reason if self.reason in {"time", "definition", "rebuild"} else ""
+
     def to_json(self) -> str:
         """Return the body of the queue's message."""
         return json.dumps(

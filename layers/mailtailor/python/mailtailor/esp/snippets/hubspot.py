@@ -29,7 +29,7 @@ def main(event):
             shown = {{name: {found} for name in BLOCKS}}
     except Exception:
         shown = {{}}
-    return {{"outputFields": {{"{prefix}" + name: shown.get(name, "") for name in BLOCKS}}}}
+    return {{"outputFields": {{"{prefix}" + name: shown.get(name) or "" for name in BLOCKS}}}}
 """
 
 LIMITS: Final = (
@@ -55,7 +55,7 @@ def write(request: SnippetRequest) -> Snippet:
         address=request.url(""),
         blocks=json.dumps(request.blocks),
         attribute=request.recipient_attribute,
-        found='fetched["html"]' if len(request.blocks) == 1 else 'fetched[name]["html"]',
+        found='fetched["html"]' if len(request.blocks) == 1 else 'fetched.get(name, {}).get("html")',
         prefix=PROPERTY,
     )
     shown = "\n".join(
