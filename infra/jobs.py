@@ -75,6 +75,7 @@ SEGMENT_RECOMPUTE: Final = Job(
 SEGMENT_ROLLOUT: Final = Job(name="segment_rollout", timeout=50, layers=(*_WITH_DEFINITIONS, "archive"))
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
 FLIP_ARCHIVER: Final = Job(name="flip_archiver", timeout=60, layers=(*LIBRARY, "archive"))
+DECISION_ARCHIVER: Final = Job(name="decision_archiver", timeout=60, layers=(*LIBRARY, "archive"))
 ARCHIVE_WATERMARK: Final = Job(name="archive_watermark", timeout=30)
 # As long as Lambda lets them: what is not done then is done in the next hour, and by the next invocation.
 ARCHIVE_COMPACTOR: Final = Job(name="archive_compactor", timeout=900, memory=2048, layers=(*LIBRARY, "archive"))
@@ -107,6 +108,7 @@ JOBS: Final = (
     OPEN_TIME_IMAGE,
     EVENT_ARCHIVER,
     FLIP_ARCHIVER,
+    DECISION_ARCHIVER,
     ARCHIVE_WATERMARK,
     ARCHIVE_COMPACTOR,
     ARCHIVE_ERASER,

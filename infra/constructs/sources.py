@@ -10,7 +10,7 @@ from aws_cdk.aws_lambda_event_sources import SqsDlq
 
 from infra.constructs.function import JobFunction
 from infra.constructs.queue import DeadLetters, WorkQueue
-from infra.constructs.tables import ProfileTable
+from infra.constructs.tables import DecisionTable, ProfileTable
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -84,4 +84,38 @@ class FlipSource(lambda_.EventSourceMapping):
             retry_attempts=100,
             on_failure=SqsDlq(dead_letters),
             filters=[lambda_.FilterCriteria.filter(flipped)],
+        )
+
+
+class DecisionSource(lambda_.EventSourceMapping):
+    """Hands what blocks showed to the archiver, as far as it is to be logged.
+
+    Parameters
+    ----------
+    job
+        The function.
+    table
+        The decisions, with their stream.
+    dead_letters
+        Gets the place of what could not be archived; the stream itself keeps it for 24 hours.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, job: JobFunction, table: DecisionTable, dead_letters: DeadLetters
+    ) -> None:
+        logged = {"dynamodb": {"NewImage": {"logged": {"BOOL": lambda_.FilterRule.exists()}}}}
+        super().__init__(
+            scope,
+            construct_id,
+            target=job.function,
+            event_source_arn=table.stream_arn,
+            starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+            # Fewer and larger files; nobody waits for them.
+            batch_size=1000,
+            max_batching_window=Duration.seconds(60),
+            bisect_batch_on_error=True,
+            report_batch_item_failures=True,
+            retry_attempts=100,
+            on_failure=SqsDlq(dead_letters),
+            filters=[lambda_.FilterCriteria.filter(logged)],
         )

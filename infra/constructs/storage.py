@@ -17,10 +17,11 @@ from infra.constructs.rights import allow
 if TYPE_CHECKING:
     from constructs import Construct
 
+DECISIONS_PREFIX = "decisions/"
 EVENTS_PREFIX = "events/"
 FLIPS_PREFIX = "flips/"
 MAIL_PREFIX = "mail/"
-ROWS = (EVENTS_PREFIX, FLIPS_PREFIX, MAIL_PREFIX)
+ROWS = (DECISIONS_PREFIX, EVENTS_PREFIX, FLIPS_PREFIX, MAIL_PREFIX)
 """Where the archive's rows are."""
 ERASED_PREFIX = "erased/"
 LARGE_PREFIX = "large/"
@@ -74,6 +75,8 @@ class Archive(PrivateBucket):
                         )
                     ],
                 ),
+                # Reports on blocks look at weeks, and what was shown is not what happened.
+                s3.LifecycleRule(prefix=DECISIONS_PREFIX, expiration=Duration.days(90)),
                 # No event of somebody erased is on its way any longer than this: see docs/archive.md.
                 s3.LifecycleRule(prefix=ERASED_PREFIX, expiration=Duration.days(90)),
             ],

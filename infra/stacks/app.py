@@ -22,8 +22,9 @@ from infra.constructs.layer import BuiltLayer
 from infra.constructs.monitoring import Monitoring, Watched
 from infra.constructs.queue import WorkQueue
 from infra.constructs.rights import allow
-from infra.constructs.sources import FlipSource, QueueSource
+from infra.constructs.sources import DecisionSource, FlipSource, QueueSource
 from infra.constructs.storage import (
+    DECISIONS_PREFIX,
     ERASED_PREFIX,
     EVENTS_PREFIX,
     FLIPS_PREFIX,
@@ -490,6 +491,16 @@ class AppStack(Stack):
         _accept_prefix(flip_archiver.role, ARCHIVE, FLIPS_PREFIX)
         QueueSource(self, "FromTrail", job=flip_archiver, work=data.trail, batch_size=100, max_concurrency=2)
 
+        decision_archiver = self._add(
+            jobs.DECISION_ARCHIVER,
+            [data.decisions.follow(), data.archive.add(DECISIONS_PREFIX), data.decision_log.send()],
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+        )
+        _accept_prefix(decision_archiver.role, ARCHIVE, DECISIONS_PREFIX)
+        DecisionSource(
+            self, "FromDecisions", job=decision_archiver, table=data.decisions, dead_letters=data.decision_log
+        )
+
     def _keeping_the_archive(self) -> None:
         data = self._data
         watermark = self._add(
@@ -558,7 +569,8 @@ class AppStack(Stack):
             publisher=self._functions[jobs.MEMBERSHIP_PUBLISHER],
             clock=self._functions[jobs.SEGMENT_CLOCK],
             queues={name: Watched(queue=work.queue, max_age=max_age[name]) for name, work in works.items()},
-            dead_letters={name: work.dead_letters for name, work in works.items()} | {"Flips": self._data.flips},
+            dead_letters={name: work.dead_letters for name, work in works.items()}
+            | {"Flips": self._data.flips, "DecisionLog": self._data.decision_log},
         )
 
     def _tell(self, api: PublicApi, base_url: str) -> None:
@@ -576,6 +588,7 @@ class AppStack(Stack):
             **{f"{name}QueueUrl": work.queue.queue_url for name, work in works.items()},
             **{f"{name}DlqUrl": work.dead_letters.queue_url for name, work in works.items()},
             "FlipsDlqUrl": data.flips.queue_url,
+            "DecisionLogDlqUrl": data.decision_log.queue_url,
             "ArchiveBucket": data.archive.bucket_name,
             "CatalogBucket": data.catalog.bucket_name,
             "IntakeBucket": data.intake.bucket_name,

@@ -49,6 +49,7 @@ class DataStack(Stack):
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")
+        self.decision_log = DeadLetters(self, "DecisionLog")
         self.trail = WorkQueue(self, "Trail", consumer=FLIP_ARCHIVER, batching_window=ARCHIVE_WINDOW)
 
         self.archive = Archive(self, "Archive")

@@ -31,7 +31,8 @@ What happens to mails is there a second time, narrow, for counting (`mail_counts
 | machine | VARCHAR | the reason why no person did it; empty for a person |
 | corrects | VARCHAR | the id of the event that an `event_corrected` is about, else empty |
 
-Beside them are the flips that followed from events (`flip_files`), in folders of the same form.
+Beside them are the flips that followed from events (`flip_files`) and what blocks showed (`decision_files`), in folders
+of the same form.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ from mailtailor.instant import DAY, HOUR, Instant, from_datetime, to_datetime
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+DECISIONS: Final = "decisions/"
 EVENTS: Final = "events/"
 FLIPS: Final = "flips/"
 MAIL: Final = "mail/"
-DATASETS: Final = (EVENTS, FLIPS, MAIL)
+DATASETS: Final = (DECISIONS, EVENTS, FLIPS, MAIL)
 """The folders of all kinds of rows, in the order of their names."""
 BUCKETS: Final = 16
 CORRECTED: Final = "event_corrected"
@@ -66,7 +68,7 @@ MAIL_TYPES: Final = frozenset({"email_delivered", "email_opened", "email_link_cl
 MAX_POSITION: Final = (1 << 31) - 1
 
 _FOLDER: Final = re.compile(
-    r"(?P<kind>events|flips|mail)/received=(?P<day>\d{4}-\d\d-\d\d)/"
+    r"(?P<kind>decisions|events|flips|mail)/received=(?P<day>\d{4}-\d\d-\d\d)/"
     r"(?:bucket=(?P<bucket>\d\d)|hour=(?P<hour>[01]\d|2[0-3]))/",
     re.ASCII,
 )

@@ -88,6 +88,19 @@ COPY (
 ) TO '$target' (FORMAT parquet, COMPRESSION zstd)
 """
 
+# All rows of an id are alike.
+_DECISIONS_SQL: Final = _MAIL_SQL
+_DECISIONS_ERASED_SQL: Final = "EXISTS (FROM erased WHERE erased_id = profile_id AND decided_at < erased_at)"
+_JOIN_DECISIONS_SQL: Final = f"""\
+COPY (
+    {_ERASED_SQL}
+    {_DECISIONS_SQL}
+    WHERE NOT {_DECISIONS_ERASED_SQL}
+    QUALIFY row_number() OVER (PARTITION BY id ORDER BY decided_at, variant) = 1
+    ORDER BY profile_id, decided_at, id
+) TO '$target' (FORMAT parquet, COMPRESSION zstd)
+"""
+
 _COUNT_EVENTS_SQL: Final = f"""\
 {_ERASED_SQL}
 SELECT count(DISTINCT id) FILTER (NOT gone), count(*) FILTER (gone)
@@ -103,13 +116,24 @@ _COUNT_FLIPS_SQL: Final = f"""\
 SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
 FROM (SELECT (profile_id, segment, version, flipped_at) AS row, {_FLIPS_ERASED_SQL} AS gone {_FLIPS_SQL})
 """  # noqa: S608 - of our own text
+_COUNT_DECISIONS_SQL: Final = f"""\
+{_ERASED_SQL}
+SELECT count(DISTINCT id) FILTER (NOT gone), count(*) FILTER (gone)
+FROM (SELECT id, {_DECISIONS_ERASED_SQL} AS gone {_DECISIONS_SQL})
+"""  # noqa: S608 - of our own text
 
 _COUNT_SQL: Final = {
+    archive.DECISIONS: _COUNT_DECISIONS_SQL,
     archive.EVENTS: _COUNT_EVENTS_SQL,
     archive.FLIPS: _COUNT_FLIPS_SQL,
     archive.MAIL: _COUNT_MAIL_SQL,
 }
-_JOIN_SQL: Final = {archive.EVENTS: _JOIN_EVENTS_SQL, archive.FLIPS: _JOIN_FLIPS_SQL, archive.MAIL: _JOIN_MAIL_SQL}
+_JOIN_SQL: Final = {
+    archive.DECISIONS: _JOIN_DECISIONS_SQL,
+    archive.EVENTS: _JOIN_EVENTS_SQL,
+    archive.FLIPS: _JOIN_FLIPS_SQL,
+    archive.MAIL: _JOIN_MAIL_SQL,
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
