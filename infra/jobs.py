@@ -71,6 +71,10 @@ PROFILE_REBUILDER: Final = Job(
 SEGMENT_RECOMPUTE: Final = Job(
     name="segment_recompute", timeout=300, memory=2048, layers=(*_WITH_DEFINITIONS, "archive"), disk=4096
 )
+# It writes to nobody, so it may be longer at it than the one before.
+SEGMENT_RECONCILE: Final = Job(
+    name="segment_reconcile", timeout=600, memory=2048, layers=(*_WITH_DEFINITIONS, "archive"), disk=4096
+)
 # Nobody waits for it; the archive's layer only because it knows the archive's buckets.
 SEGMENT_ROLLOUT: Final = Job(name="segment_rollout", timeout=50, layers=(*_WITH_DEFINITIONS, "archive"))
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
@@ -99,6 +103,7 @@ JOBS: Final = (
     EVENT_PROCESSOR,
     PROFILE_REBUILDER,
     SEGMENT_RECOMPUTE,
+    SEGMENT_RECONCILE,
     SEGMENT_ROLLOUT,
     WAKE_PROCESSOR,
     SEGMENT_CLOCK,

@@ -14,6 +14,7 @@ from mailtailor_cli import admin, blocks, campaigns, definitions, esp, events, i
 from mailtailor_cli.block_preview import coverage, preview
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
+from mailtailor_cli.reconcile import reconcile
 from mailtailor_cli.up import up
 
 DEBUG_VARIABLE: Final = "MAILTAILOR_DEBUG"
@@ -31,6 +32,7 @@ segments.app.command()(definitions.apply)
 segments.app.command()(definitions.versions)
 segments.app.command()(definitions.diff)
 segments.app.command()(recompute)
+segments.app.command()(reconcile)
 blocks.app.command()(preview)
 blocks.app.command()(coverage)
 app.add_typer(tokens.app, name="tokens")

@@ -31,6 +31,7 @@ from infra.jobs import (
     PROFILE_REBUILDER,
     SEGMENT_CLOCK,
     SEGMENT_RECOMPUTE,
+    SEGMENT_RECONCILE,
     SEGMENT_ROLLOUT,
     WAKE_PROCESSOR,
     WEBHOOK_INGEST,
@@ -49,6 +50,7 @@ LOSSES: Final = {
     SEGMENT_CLOCK: ("ClockWrong",),
     PROFILE_REBUILDER: ("DefinitionsUnreadable",),
     PROFILE_API: ("DefinitionsUnreadable",),
+    SEGMENT_RECONCILE: ("MembershipMismatches", "OverdueWakeUps", "FilesUnreadable"),
     SEGMENT_RECOMPUTE: ("FilesUnreadable", "ProfilesNotRecomputed", "DefinitionsUnreadable"),
     SEGMENT_ROLLOUT: ("RolloutStuck",),
     WEBHOOK_INGEST: ("EventsRejected", "WebhooksUnreadable"),
@@ -145,6 +147,7 @@ class Monitoring(Construct):
         self._alarm("ApiErrors", failures, above=0, periods=2, why="The API answered with 5xx.")
         self._alarm_if_still(clock)
         self._watch_watermark()
+        self._watch_reconciling()
         self._watch_lateness()
         _dashboard(self, api=api, functions=functions, queues=queues, lag=lag)
 
@@ -186,6 +189,25 @@ class Monitoring(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=why,
+        ).add_alarm_action(self._action)
+
+    def _watch_reconciling(self) -> None:
+        cloudwatch.Alarm(
+            self,
+            "ReconciliationsMissing",
+            metric=cloudwatch.Metric(
+                namespace="Mailtailor",
+                metric_name="ReconciliationsFinished",
+                dimensions_map={"service": SEGMENT_RECONCILE.name},
+                period=Duration.days(1),
+                statistic="Sum",
+            ),
+            threshold=1,
+            # One may be left out, because definitions are changed or everybody is recomputed.
+            evaluation_periods=2,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            alarm_description="Nobody has compared memberships with the archive for two days: see docs/operations.md.",
         ).add_alarm_action(self._action)
 
     def _watch_watermark(self) -> None:

@@ -108,6 +108,10 @@ class ProfileTable(ItemTable):
         """Return the rights to read profiles by batches and to put them; a transaction of puts needs no more."""
         return allow(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)
 
+    def read_many(self) -> iam.PolicyStatement:
+        """Return the right to read profiles by batches."""
+        return allow(["dynamodb:BatchGetItem"], self.table_arn)
+
     def replace(self) -> iam.PolicyStatement:
         """Return the rights to read profiles by batches and to put them."""
         return allow(["dynamodb:BatchGetItem", "dynamodb:PutItem"], self.table_arn)

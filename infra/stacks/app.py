@@ -163,6 +163,7 @@ class AppStack(Stack):
         self._processing(processor_concurrency.value_as_number, wake_up_concurrency.value_as_number)
         self._rebuilding()
         self._recomputing()
+        self._reconciling()
         self._rolling_out(settle.value_as_string)
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
@@ -447,6 +448,36 @@ class AppStack(Stack):
             targets=[targets.LambdaFunction(rollout.function, retry_attempts=0)],
         )
 
+    def _reconciling(self) -> None:
+        data = self._data
+        reconcile = self._add(
+            jobs.SEGMENT_RECONCILE,
+            [
+                data.reconcile.work_off(),
+                data.reconcile.send(),
+                data.profiles.read_many(),
+                data.definitions.read(),
+                data.clock.read_and_put(),
+                *data.archive.read(EVENTS_PREFIX),
+                data.archive.find(ERASED_PREFIX),
+            ],
+            **BURSTS,
+            **self._live,
+            PROFILES_TABLE=data.profiles.table_name,
+            CLOCK_TABLE=data.clock.table_name,
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+            RECONCILE_QUEUE_URL=data.reconcile.queue.queue_url,
+        )
+        _accept_prefix(reconcile.role, ARCHIVE, EVENTS_PREFIX)
+        QueueSource(self, "FromReconcile", job=reconcile, work=data.reconcile, batch_size=1, max_concurrency=2)
+        events.Rule(
+            self,
+            "EachDay",
+            # At night in Europe and America; a retry finds it under way, and sends what is missing.
+            schedule=events.Schedule.cron(minute="17", hour="3"),
+            targets=[targets.LambdaFunction(reconcile.function, retry_attempts=2)],
+        )
+
     def _delivery(self, esp_webhook_url: str) -> None:
         data = self._data
         publisher = self._add(
@@ -553,6 +584,7 @@ class AppStack(Stack):
             "Trail": data.trail,
             "Rebuilds": data.rebuilds,
             "Recompute": data.recompute,
+            "Reconcile": data.reconcile,
         }
 
     def _monitor(self, api: PublicApi) -> None:
@@ -560,7 +592,7 @@ class AppStack(Stack):
         # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down. A wake-up waits until it
         # is due, a crowd's for up to a quarter of an hour; whether people are late, `WakeUpLateness` says.
         max_age = {"Events": 60, "WakeUps": 1200, "Archive": 600, "Esp": 600, "Trail": 600}
-        max_age |= {"Rebuilds": 3600, "Recompute": 4 * 3600}
+        max_age |= {"Rebuilds": 3600, "Recompute": 4 * 3600, "Reconcile": 8 * 3600}
         self.monitoring = Monitoring(
             self,
             "Monitoring",
@@ -603,6 +635,7 @@ class AppStack(Stack):
             "ArchiveEraserFunction": self._functions[jobs.ARCHIVE_ERASER].function.function_name,
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
             "ProfileApiFunction": self._functions[jobs.PROFILE_API].function.function_name,
+            "SegmentReconcileFunction": self._functions[jobs.SEGMENT_RECONCILE].function.function_name,
             "TrailApiFunction": self._functions[jobs.TRAIL_API].function.function_name,
             "BlockPreviewFunction": self._functions[jobs.BLOCK_PREVIEW].function.function_name,
             "BlockCoverageFunction": self._functions[jobs.BLOCK_COVERAGE].function.function_name,

@@ -17,6 +17,7 @@ from infra.jobs import (
     FLIP_ARCHIVER,
     PROFILE_REBUILDER,
     SEGMENT_RECOMPUTE,
+    SEGMENT_RECONCILE,
     WAKE_PROCESSOR,
 )
 
@@ -46,6 +47,7 @@ class DataStack(Stack):
         archived = ARCHIVE_WINDOW + self.archive_queue.visibility + EVENT_ARCHIVER.timeout
         self.rebuilds = WorkQueue(self, "Rebuilds", consumer=PROFILE_REBUILDER, delay=archived)
         self.recompute = WorkQueue(self, "Recompute", consumer=SEGMENT_RECOMPUTE)
+        self.reconcile = WorkQueue(self, "Reconcile", consumer=SEGMENT_RECONCILE)
         # With its pauses of up to 15 minutes, this many tries bridge a destination's outage of six hours.
         self.esp = WorkQueue(self, "Esp", consumer=ESP_SYNC, max_receives=30)
         self.flips = DeadLetters(self, "Flips")

@@ -61,6 +61,9 @@ ENVIRONMENT = {
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
     "flip_archiver": {"ARCHIVE_BUCKET"},
     "decision_archiver": {"ARCHIVE_BUCKET"},
+    "segment_reconcile": {"PROFILES_TABLE", "CLOCK_TABLE", "ARCHIVE_BUCKET", "RECONCILE_QUEUE_URL"}
+    | BURST_SETTINGS
+    | LIVE_SETTINGS,
     "trail_api": {"PROFILES_TABLE", "ARCHIVE_BUCKET"},
     "archive_watermark": {
         "CLOCK_TABLE",
@@ -382,7 +385,7 @@ def test_every_dead_letter_and_every_error_raises_an_alarm(everything: Template)
     assert _alarmed(everything, "5xx", "ApiId")
 
 
-MEASURES = {"ArchiveLag", "WakeUpLateness"}
+MEASURES = {"ArchiveLag", "WakeUpLateness", "ReconciliationsFinished"}
 """What functions tell of themselves that is no loss."""
 
 
@@ -538,6 +541,7 @@ def test_clock_and_rollouts_run_each_minute_and_the_archive_is_kept_each_hour(ev
     assert scheduled == {
         "segment_clock": "rate(1 minute)",
         "segment_rollout": "rate(1 minute)",
+        "segment_reconcile": "cron(17 3 * * ? *)",
         "archive_watermark": "rate(5 minutes)",
         "archive_compactor": "rate(1 hour)",
     }
@@ -623,7 +627,7 @@ def test_recomputing_ends_before_what_is_corrected_meanwhile_can_have_been_rebui
 
 
 def test_the_outputs_are_what_the_command_line_looks_for(app_stack: Template) -> None:
-    queues = ("Events", "WakeUps", "Archive", "Esp", "Trail", "Rebuilds", "Recompute")
+    queues = ("Events", "WakeUps", "Archive", "Esp", "Trail", "Rebuilds", "Recompute", "Reconcile")
     assert app_stack.document["Outputs"].keys() >= {
         *("ApiUrl", "OpenUrl", "ClickUrl", "ContentUrl", "ProfilesTable", "DeliveriesTable", "ClockTable"),
         *(f"{queue}QueueUrl" for queue in queues),

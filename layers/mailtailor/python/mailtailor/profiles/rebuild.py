@@ -152,6 +152,22 @@ def apply(
     -------
     The flips, and the corrections of hits that only all events together show to be a machine's.
     """
+    found = unite(profile, events, engine=engine, now=now)
+    profile.incomplete = False
+    flips = projection.evaluate(profile, engine=engine, now=now, reason="rebuild")
+    return flips, [
+        corrections.correction(profile.id, event_id, at=at, reason=reason, now=now)
+        for event_id, (at, reason) in sorted(found.items())
+    ]
+
+
+def unite(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Instant) -> dict[str, tuple[Instant, str]]:
+    """Unite what `profile` remembers with what its archived `events` tell, without what machines did.
+
+    Returns
+    -------
+    The hits that only all events together show to be a machine's: by event id, when they happened and the reason.
+    """
     young = profile.streams.pop(PROVISIONAL, None)
     young = Provisional(dict(young.entries), young.settled_to) if isinstance(young, Provisional) else Provisional()
     allowed = [event for event in events if may_record(profile.consent, event.type)]
@@ -166,12 +182,7 @@ def apply(
     _complete(young, remembered)
     engine.unite(profile.streams, {PROVISIONAL: young})
     engine.unite(profile.streams, remembered)
-    profile.incomplete = False
-    flips = projection.evaluate(profile, engine=engine, now=now, reason="rebuild")
-    return flips, [
-        corrections.correction(profile.id, event_id, at=at, reason=reason, now=now)
-        for event_id, (at, reason) in sorted(found.items())
-    ]
+    return found
 
 
 def _without_deleted(streams: Streams, events: list[Event], *, engine: Engine, now: Instant) -> list[Event]:
