@@ -132,7 +132,9 @@ class Recipient:
     def content(self, block: str = "hero") -> dict[str, Any]:
         """Fetch a block as the ESP does when it sends; the first function to start may be late for the CDN."""
         url, parameters = f"{self.system.base_url}/content/{block}.json", {"r": self.token(Purpose.CONTENT)}
-        answer = until(lambda: httpx.get(url, params=parameters, timeout=30), accept=lambda answer: answer.text)
+        answer = until(
+            lambda: httpx.get(url, params=parameters, timeout=30), accept=lambda answer: answer.text not in {"", "{}"}
+        )
         assert answer.status_code == 200, answer.text
         content: dict[str, Any] = answer.json()
         return content
