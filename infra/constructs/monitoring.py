@@ -43,6 +43,7 @@ LOSSES: Final = {
     DYNAMIC_CONTENT: (
         *("ContentFailed", "ContentFaults", "VariantFaults", "BlocksRefused"),
         *("CatalogUnreadable", "SecretsUnreadable", "DecisionsNotStored", "DecisionsUnreadable"),
+        "DefinitionsUnreadable",
     ),
     OPEN_TIME_IMAGE: ("ImagesFailed",),
     EVENT_PROCESSOR: ("AttributesDropped", "ClockWrong", "DefinitionsUnreadable"),

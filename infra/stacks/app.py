@@ -243,10 +243,12 @@ class AppStack(Stack):
             [
                 data.profiles.read_alone_or_together(),
                 data.decisions.read_and_keep(),
+                data.definitions.read(),
                 data.tokens.read(),
                 data.fetch_keys.read(),
                 *data.catalog.read(),
             ],
+            **self._live,
             PROFILES_TABLE=data.profiles.table_name,
             DECISIONS_TABLE=data.decisions.table_name,
             TOKENS_SECRET_ID=data.tokens.secret_arn,

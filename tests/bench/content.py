@@ -94,6 +94,8 @@ import handler
 from mailtailor.aws import direct
 replies = {name: direct.Reply(*reply) for name, reply in json.load(open(os.environ["REPLIES"])).items()}
 def ask(host, method, path, headers, body=b""):
+    if b'"rollout"' in body:  # nothing was ever applied
+        return direct.Reply(200, {}, b"{}")
     reply = replies[headers.get("x-amz-target", path.rpartition("/")[2])]
     return reply._replace(body=reply.body.encode())
 direct.Host.ask = ask

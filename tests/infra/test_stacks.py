@@ -56,7 +56,8 @@ ENVIRONMENT = {
     "dynamic_content": {
         *("PROFILES_TABLE", "DECISIONS_TABLE", "TOKENS_SECRET_ID", "FETCH_SECRET_ID"),
         *("CATALOG_BUCKET", "CONTENT_URL", "AWS_SUFFIX"),
-    },
+    }
+    | LIVE_SETTINGS,
     "open_time_image": set(),
     "event_archiver": {"ARCHIVE_BUCKET", "INTAKE_BUCKET"},
     "flip_archiver": {"ARCHIVE_BUCKET"},

@@ -244,5 +244,3 @@ def _forget() -> None:
     sys.modules.pop(PACKAGE, None)
     for definition in (definitions.segments, definitions.blocks, definitions.offers, definitions.countdowns):
         definition.cache_clear()
-    content.segment_engine.cache_clear()
-    content.load_renderers.cache_clear()

@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from mailtailor.instant import HOUR, SECOND
-from mailtailor.segments.engine import Engine
+from mailtailor.consent.policy import Consent, Purpose
+from mailtailor.instant import DAY, HOUR, SECOND
+from mailtailor.profiles.profile import Profile
+from mailtailor.segments.definition import InSegment
+from mailtailor.segments.engine import BadReference, Engine
 from mailtailor.segments.live import LEASE, REFRESH, DefinitionsUnknown, LiveEngines, Sources
 from mailtailor.segments.rollout import Rollout
 from mailtailor.segments.streams import Streams
@@ -204,3 +207,20 @@ def test_a_clock_that_is_set_back_keeps_nothing_for_longer(table: Table) -> None
     table.rollout = Rollout(active=1, revision=1)
     table.now -= HOUR
     assert engines.of("").segments == ("buyers",)
+
+
+def test_an_audience_is_looked_at_by_what_evaluates_the_person(table: Table) -> None:
+    # given: it is compiled before its segment is there
+    engines = table.engines()
+    rule = engines.audience(InSegment(segment="buyers"))
+    profile = Profile("A" * 22, consent={Purpose.PERSONALIZATION: Consent(granted=True, at=0)})
+    with pytest.raises(BadReference):
+        rule(engines.of("").person(profile), NOW)
+    # when
+    table.rollout = Rollout(active=1, revision=1)
+    table.now += REFRESH
+    engine = engines.of("")
+    engine.record(profile.streams, event_id="o", event_type="order_completed", at=NOW, properties={})
+    # then
+    assert rule(engine.person(profile), NOW)[0]
+    assert not rule(engine.person(profile), NOW + 8 * DAY)[0]

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Final, Protocol
 
-from mailtailor.aws import definitions
+from mailtailor.aws import definitions, live_definitions
 from mailtailor.aws.catalog import CatalogObject
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.decision_table import DecisionTable
@@ -35,7 +34,7 @@ from mailtailor.content.recipient import view_of
 from mailtailor.content.render import Format, Renderer
 from mailtailor.content.select import LATE, Request, Served, Shelf, decision_name, everybody, serve, unfilled
 from mailtailor.instant import Instant
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.live import LiveEngines
 from mailtailor.tracking.tokens import MailingToken
 
 PATIENCE: Final = Patience(connect=0.3, read=0.4)
@@ -124,7 +123,7 @@ class Serving:
     offers: tuple[Offer, ...]
     recipients: Recipients
     decisions: DecisionTable
-    engine: Engine
+    engines: LiveEngines
     catalog: CatalogObject
     clock: Clock
     budget: TimeBudget
@@ -158,7 +157,11 @@ class Serving:
         if not fetch.asked.anybody:
             return None, "anonymous"
         finding = deadline.start(lambda: self.recipients.find(fetch.asked))
+        # Who is in which segment can be told only by what rules, which mostly is known already.
+        ruling = None if self.engines.known else deadline.start(self.engines.view)
         try:
+            if ruling is not None:
+                deadline.wait(ruling)
             return deadline.wait(finding), ""
         except Impersonal as error:
             return None, error.reason
@@ -228,7 +231,8 @@ class Serving:
             mailing=recipient.mailing or MailingToken(renderer.block.name),
             now=now,
         )
-        view = replace(view_of(recipient.profile, self.engine, given.now), now=now)
+        engine = self.engines.of(recipient.profile.definitions)
+        view = replace(view_of(recipient.profile, engine, given.now), now=now)
         request = Request(fetch.form, fetch.query)
         return serve(renderer, request, view, given.shelf, links, settled=settled, out_of_time=out_of_time)
 
@@ -307,6 +311,7 @@ class Settings:
     """The environment of the content function; Braze drops content after two seconds, network included."""
 
     profiles_table: str
+    definitions_table: str
     decisions_table: str
     tokens_secret_id: str
     fetch_secret_id: str
@@ -315,18 +320,7 @@ class Settings:
     aws_suffix: str = "amazonaws.com"
     time_budget_ms: int = 800
     logged_per_cent: int = 10
-
-
-@cache
-def segment_engine() -> Engine:
-    """Return the engine of the segments in the layer, compiled once."""
-    return Engine(definitions.segments())
-
-
-@cache
-def load_renderers() -> dict[str, Renderer]:
-    """Return the blocks by name. They come from the layer, so that fallbacks need neither network nor settings."""
-    return {block.name: Renderer(block, segment_engine().audience) for block in definitions.blocks()}
+    refresh_seconds: int = 10
 
 
 def connect() -> Serving:
@@ -338,9 +332,16 @@ def connect() -> Serving:
     def secret(secret_id: str) -> Secret:
         return Secret(client=secrets, secret_id=secret_id, clock=clock, beside=budget.beside)
 
+    engines = live_definitions.for_readers(
+        dynamodb,
+        settings.definitions_table,
+        refresh_seconds=settings.refresh_seconds,
+        clock=clock,
+        beside=budget.beside,
+    )
     decisions = DecisionTable(client=dynamodb, name=settings.decisions_table)
     return Serving(
-        blocks=DeployedBlocks(load_renderers()),
+        blocks=DeployedBlocks({block.name: Renderer(block, engines.audience) for block in definitions.blocks()}),
         offers=definitions.offers().offers,
         recipients=Recipients(
             client=dynamodb,
@@ -351,7 +352,7 @@ def connect() -> Serving:
             credentials=FetchCredentials(secret(settings.fetch_secret_id)),
         ),
         decisions=decisions,
-        engine=segment_engine(),
+        engines=engines,
         catalog=CatalogObject(client=aws.s3(), bucket=settings.catalog_bucket, clock=clock),
         clock=clock,
         budget=budget,

@@ -36,17 +36,27 @@ def for_writers(
     return _asked(engines)
 
 
-def for_readers(client: DynamoDBClient, table: str, *, refresh_seconds: int, clock: Clock) -> LiveEngines:
-    """Return the engines of a function that only reads: nobody waits for its asking again, nor for its failing."""
+def for_readers(
+    client: DynamoDBClient,
+    table: str,
+    *,
+    refresh_seconds: int,
+    clock: Clock,
+    beside: Callable[[Callable[[], None]], object] | None = None,
+) -> LiveEngines:
+    """Return the engines of a function that only reads: nobody waits for its asking again, nor for its failing.
+
+    With `beside`, which runs what nobody waits for, the first time is left to whoever needs them first.
+    """
     engines = LiveEngines(
         sources(DefinitionVersions(client=client, table=table)),
         clock=clock,
         refresh=refresh_seconds * SECOND,
         lease=None,
         failed=_tell,
-        run=_beside,
+        run=beside or _beside,
     )
-    return _asked(engines)
+    return engines if beside else _asked(engines)
 
 
 def sources(versions: DefinitionVersions) -> Sources:

@@ -56,8 +56,12 @@ class Audience:
         """
         if self._unknown:
             return UNKNOWN_AUDIENCE
-        if self._rule is not None and (person is None or not self._rule(person, now)[0]):
-            return AUDIENCE
+        try:
+            if self._rule is not None and (person is None or not self._rule(person, now)[0]):
+                return AUDIENCE
+        except BadReference:
+            # Definitions change while blocks are kept, and a rule may be compiled only when it is asked.
+            return UNKNOWN_AUDIENCE
         return "" if self._matches(context) else CONTEXT
 
 

@@ -511,7 +511,8 @@ class Engine:
 
     def person(self, subject: Subject) -> Person:
         """Return what rules look at of a profile, for one instant; opens and clicks that are provisional count."""
-        return Person(subject.id, self._effective(subject.streams), subject.attributes, subject.consent)
+        effective = self._effective(subject.streams)
+        return Person(subject.id, effective, subject.attributes, subject.consent, definitions=self.fingerprint)
 
     def reader(self, subject: Subject, now: Instant) -> Person:
         """Return what audiences look at, for one instant; stored verdicts that still hold are not evaluated again."""

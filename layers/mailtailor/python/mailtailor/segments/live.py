@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from mailtailor.instant import SECOND, Instant
-from mailtailor.segments.definition import SegmentDefinition
+from mailtailor.segments.definition import Condition, SegmentDefinition
 from mailtailor.segments.engine import DEFAULT_BURSTS, Engine
+from mailtailor.segments.person import Person, Rule
 from mailtailor.segments.rollout import Phase, Rollout
+from mailtailor.segments.verdict import Verdict
 from mailtailor.segments.versions import Version
 from mailtailor.tracking.bursts import BurstSettings
 
 REFRESH: Final = 10 * SECOND
 LEASE: Final = 60 * SECOND
 """Whoever writes profiles and could not ask for so long stops; their messages come again."""
+MAX_COMPILED: Final = 4
+"""Of an audience; more definitions than two do not rule at once."""
 RETRY: Final = SECOND
 """After a failure."""
 
@@ -104,7 +108,7 @@ class LiveEngines:
         refresh: int = REFRESH,
         lease: int | None = LEASE,
         failed: Callable[[Exception], None] = lambda _error: None,
-        run: Callable[[Callable[[], None]], None] = _at_once,
+        run: Callable[[Callable[[], None]], object] = _at_once,
     ) -> None:
         self._sources = sources
         self._clock = clock
@@ -117,6 +121,11 @@ class LiveEngines:
         self._known_at: Instant = 0
         self._ask_at: Instant = 0
         self._asking = False
+
+    @property
+    def known(self) -> bool:
+        """Whether it was ever known what rules."""
+        return self._view is not None
 
     def of(self, *evaluated_by: str) -> Engine:
         """Return the engine of a profile; see `Engines.of`.
@@ -146,6 +155,23 @@ class LiveEngines:
         view = self.view()
         backfilling = view.rollout is not None and view.rollout.phase is Phase.BACKFILLING
         return view.staged if view.staged is not None and backfilling else view.active
+
+    def audience(self, condition: Condition) -> Rule:
+        """Return the rule of an audience for people whom either engine looks at; see `Engine.audience`.
+
+        It is compiled when it is first asked, so it is the rule that raises `BadReference`.
+        """
+        compiled: dict[str, Rule] = {}
+
+        def rule(person: Person, now: Instant) -> Verdict:
+            known = compiled.get(person.definitions)
+            if known is None:
+                if len(compiled) >= MAX_COMPILED:
+                    compiled.clear()
+                known = compiled[person.definitions] = self.of(person.definitions).audience(condition)
+            return known(person, now)
+
+        return rule
 
     def view(self) -> View:
         """Return what rules.

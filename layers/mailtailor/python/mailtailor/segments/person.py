@@ -34,6 +34,8 @@ class Person:
     consent: ConsentRecord
     verdicts: dict[object, Verdict] = field(default_factory=dict)
     """Of what several rules ask, once it is known."""
+    definitions: str = ""
+    """The fingerprint of those by which this person is looked at."""
 
 
 Rule = Callable[[Person, Instant], Verdict]

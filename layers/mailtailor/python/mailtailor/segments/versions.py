@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from mailtailor.instant import Instant
-from mailtailor.segments import cost
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import BadReference, Engine
 
@@ -21,7 +21,10 @@ MAX_BYTES: Final = 20_000_000
 """Unpacked, so that a damaged or hostile item cannot fill a function's memory."""
 MAX_NOTE: Final = 500
 
-_SEGMENTS: Final = TypeAdapter(tuple[SegmentDefinition, ...])
+
+@cache
+def _segments() -> TypeAdapter[tuple[SegmentDefinition, ...]]:
+    return TypeAdapter(tuple[SegmentDefinition, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ def checked(segments: Iterable[SegmentDefinition]) -> tuple[SegmentDefinition, .
     BadVersion
         If there are none or too many, one is there twice or refers to one that is not, or they would cost too much.
     """
+    # Functions only read versions, and one of them has to start fast.
+    from mailtailor.segments import cost  # noqa: PLC0415
+
     known = sorted(segments, key=lambda one: one.name)
     names = [one.name for one in known]
     if not known:
@@ -89,7 +95,7 @@ def pack(segments: tuple[SegmentDefinition, ...]) -> bytes:
     BadVersion
         If they are too large.
     """
-    packed = zlib.compress(_SEGMENTS.dump_json(segments, by_alias=True, exclude_unset=True), 9)
+    packed = zlib.compress(_segments().dump_json(segments, by_alias=True, exclude_unset=True), 9)
     if len(packed) > MAX_STORED_BYTES:
         raise BadVersion(f"the definitions are {len(packed):,} bytes when packed, and {MAX_STORED_BYTES:,} is the most")
     return packed
@@ -108,7 +114,7 @@ def unpack(packed: bytes) -> tuple[SegmentDefinition, ...]:
         document = unpacker.decompress(packed, MAX_BYTES)
         if not unpacker.eof:
             raise BadVersion("the stored definitions are not whole")
-        return _SEGMENTS.validate_json(document)
+        return _segments().validate_json(document)
     except (zlib.error, ValidationError) as error:
         raise BadVersion(f"the stored definitions cannot be read: {type(error).__name__}") from error
 
