@@ -248,3 +248,41 @@ def test_whoever_is_overtaken_again_and_again_is_told(world: World) -> None:
 
     with pytest.raises(Unavailable, match="Somebody else"):
         world.objects.change(overtaken)
+
+
+def test_what_is_at_hand_was_found_before_or_deployed_and_costs_no_read(world: World) -> None:
+    # given
+    world.push("first")
+    fresh = world.started()
+
+    # then
+    world.calls.clear()
+    assert (deployed := fresh.at_hand("hero")) is not None
+    assert deployed.version == 0
+    assert fresh.at_hand("other") is None
+    assert world.calls == []
+
+    # when
+    world.shown(fresh)
+    world.calls.clear()
+
+    # then
+    assert (found := fresh.at_hand("hero")) is not None
+    assert (found.version, found.renderer.version) == (1, found.sha256)
+    assert world.calls == []
+
+
+def test_it_is_known_that_there_are_no_others_once_the_manifest_was_read(world: World) -> None:
+    # given a manifest that cannot be read
+    world.s3.put_object(Bucket="catalog", Key=MANIFEST_KEY, Body=b"{")
+    fresh = world.started()
+    assert fresh.find("other") is None
+    assert not fresh.complete
+
+    # when
+    world.s3.delete_object(Bucket="catalog", Key=MANIFEST_KEY)
+    world.now += REFRESH
+
+    # then
+    assert fresh.find("other") is None
+    assert fresh.complete

@@ -76,6 +76,16 @@ class PublishedBlocks:
         self._read_again_at: Instant = 0
         self._shown: dict[str, Published] = {}
         self._retry_at: dict[str, Instant] = {}
+        self._complete = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is no block but those found: not until it could be read which are published."""
+        return self._complete
+
+    def at_hand(self, name: str) -> Published | None:
+        """Return a block as it was found last, else as deployed, None if there is none of that name; reads nothing."""
+        return self._shown.get(name) or self._as_deployed(name, None)
 
     def find(self, name: str) -> Published | None:
         """Return a block as it is published, None if there is none of that name.
@@ -93,7 +103,8 @@ class PublishedBlocks:
         if now < self._retry_at.get(name, 0) <= now + RETRY_AFTER:
             return shown or self._as_deployed(name, shown)
         try:
-            fresh = Published(Renderer(self._read_version(name, wanted), self._audience), wanted.number, wanted.sha256)
+            block = self._read_version(name, wanted)
+            fresh = Published(Renderer(block, self._audience, wanted.sha256), wanted.number, wanted.sha256)
         except Exception:  # noqa: BLE001 - whatever S3 or the document does, the mail goes out
             self._refuse("version", block=name, version=wanted.number)
             self._retry_at[name] = now + RETRY_AFTER
@@ -112,7 +123,8 @@ class PublishedBlocks:
         block = self._deployed.get(name)
         if block is None:
             return None
-        deployed = Published(Renderer(block, self._audience), DEPLOYED, document(block).sha256)
+        sha256 = document(block).sha256
+        deployed = Published(Renderer(block, self._audience, sha256), DEPLOYED, sha256)
         self._shown[name] = deployed
         return deployed
 
@@ -128,8 +140,10 @@ class PublishedBlocks:
                 else self._client.get_object(Bucket=self._bucket, Key=MANIFEST_KEY)
             )
             self._manifest, self._etag = read_manifest(answer["Body"].read(MAX_BYTES)), answer["ETag"]
+            self._complete = True
         except ClientError as error:
             if status(error) == 404 and not self._etag:
+                self._complete = True
                 return  # nothing was ever pushed
             if status(error) != 304:
                 self._refuse("manifest")
