@@ -105,6 +105,8 @@ def framed(look: Look, body: str) -> str:
     return _PAGES.get_template("framed.html").render(
         page=look.page(body),
         dark=look.dark,
+        # Not the window's: a browser without a screen has none narrower than 500 pixels.
+        width=look.width,
     )
 
 

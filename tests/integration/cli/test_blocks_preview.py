@@ -26,7 +26,7 @@ from mailtailor.segments.engine import Engine
 from mailtailor_cli import block_preview, pictures
 from mailtailor_cli.connection import Connection
 from mailtailor_cli.main import app
-from mailtailor_cli.preview_page import DESKTOP, framed
+from mailtailor_cli.preview_page import DESKTOP, PHONE, framed
 from tests.unit.segments.people import NOW, definition, person
 
 HOSTILE: Final = "<script>document.title='run'</script>\"'&{{"
@@ -186,6 +186,19 @@ def test_pictures_are_as_wide_as_asked_and_as_high_as_the_block(tmp_path: Path) 
     assert width == 360
     assert 700 <= height <= 800
     assert [file.name for file in tmp_path.glob("*.png")] == ["phone-360.png"]
+
+
+@needs_chromium
+def test_a_phone_is_as_high_as_the_block_is_on_a_phone(tmp_path: Path) -> None:
+    # given: a block that is higher where it is narrower
+    body = "<style>p{margin:0;height:100px}@media(max-width:400px){p{height:900px}}</style><p>x</p>"
+    # when
+    heights = []
+    for look in (PHONE, DESKTOP):
+        pictures.take(pictures.find_browser(), framed(look, body), look.width, tmp_path / f"{look.name}.png")
+        heights.append(size(tmp_path / f"{look.name}.png")[1])
+    # then
+    assert heights == [900, 100]
 
 
 @needs_chromium
