@@ -15,6 +15,7 @@ from mailtailor.aws.block_objects import MANIFEST_KEY, BlockObjects
 from mailtailor.aws.startup import prepared
 from mailtailor.content.block import Block
 from mailtailor.content.versions import document
+from mailtailor.segments.live import DefinitionsUnknown
 from tests.integration.functions.capture_engine import PROFILE
 from tests.integration.functions.content_engine import Engine, engine, recipient, viewed
 from tests.integration.functions.intake_engine import Context, http_event
@@ -244,3 +245,16 @@ def test_a_table_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(handler.dependencies().profiles, "read", unreachable)
     # then
     assert ask("hero", as_recipient())[0] == 503
+
+
+@pytest.mark.usefixtures("world")
+def test_while_it_is_not_known_which_segments_rule_the_answer_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    def unknown(*_: str) -> None:
+        raise DefinitionsUnknown
+
+    monkeypatch.setattr(handler.dependencies().blocks.engines, "of", unknown)
+    # when
+    status, told = ask("hero", {})
+    # then
+    assert (status, told["message"]) == (503, "It cannot be read which segments there are.")
