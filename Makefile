@@ -34,7 +34,7 @@ test: $(STAMP) ## Run all tests: unit, integration, infrastructure, then end to 
 synth: $(STAMP) ## Write the CloudFormation templates to cdk.out/, without an AWS account
 	$(BIN)/python -m infra.app
 
-nightly: $(STAMP) ## Compare segments with whole histories a million times, and let functions die at every request
+nightly: $(STAMP) ## Compare segments with whole histories a million times, and let functions die at their requests
 	$(BIN)/python -m tests.nightly
 
 mutants: $(STAMP) ## Plant bugs into the segment engine and the order of effects, and see that the tests find each

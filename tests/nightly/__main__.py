@@ -1,4 +1,4 @@
-"""`make nightly`: compares the engine with whole histories a million times, and lets functions die at every request.
+"""`make nightly`: compares the engine with whole histories a million times, and lets functions die at requests.
 
 Takes the first seed of the lives as an argument, else the days since 1970, so that every night plays other lives.
 """

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -33,9 +34,13 @@ from functions.membership_publisher import handler as membership_publisher
 from functions.profile_rebuilder import handler as profile_rebuilder
 from functions.segment_clock import handler as segment_clock
 from functions.segment_recompute import handler as segment_recompute
+from functions.segment_rollout import handler as segment_rollout
 from functions.wake_processor import handler as wake_processor
 from mailtailor.aws import archive_bucket, clients, definitions, due_index
+from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.rollout_driver import SETTLE
 from mailtailor.events import histories
 from mailtailor.instant import HOUR, MINUTE, SECOND
 from mailtailor.profiles import sweep
@@ -48,6 +53,8 @@ from tests.integration.dynamodb import create_tables
 
 SWEEP: Final = 15 * MINUTE
 """Between two turns of the clock, as if it were down in between: each turn asks many partitions."""
+ROLLOUT: Final = 5 * MINUTE
+"""Between two looks at a change of definitions."""
 PROVISIONAL: Final = 10 * MINUTE
 WORK: Final = 10
 """Milliseconds that an invocation takes."""
@@ -93,20 +100,24 @@ FUNCTIONS: Final[Mapping[str, ModuleType]] = {
     "esp_sync": esp_sync,
     "membership_publisher": membership_publisher,
     "segment_clock": segment_clock,
+    "segment_rollout": segment_rollout,
 }
+PERIODS: Final = {"segment_clock": SWEEP, "segment_rollout": ROLLOUT}
 
 
+@dataclass(frozen=True)
 class Context:
-    """What Lambda tells of an invocation; so little time is left that recomputing does one chunk of people."""
+    """What Lambda tells of an invocation; often so little time is left that recomputing does one chunk of people."""
 
-    function_name = "function"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:function"
-    aws_request_id = "request"
+    number: int
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:function"
+    aws_request_id: str = "request"
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the milliseconds that are left."""
-        return segment_recompute.RESERVE - 1
+        return segment_recompute.RESERVE - self.number % 2
 
 
 class Esp:
@@ -175,7 +186,7 @@ class Cloud:
         self._swept: dict[str, Place] = {}
         self._stream: list[dict[str, Any]] = []
         self._batch = BATCH_OF_STREAM
-        self._next_sweep = start + SWEEP
+        self._turns = {"segment_clock": start + SWEEP, "segment_rollout": start + ROLLOUT}
         self._patch = patch
         self._connect()
 
@@ -251,7 +262,9 @@ class Cloud:
         """Let everything happen that happens up to an instant."""
         while True:
             self._work()
-            upcoming = min((one for one in (*self._seen_next(), self._next_sweep) if one > self.now), default=until)
+            upcoming = min(
+                (one for one in (*self._seen_next(), *self._turns.values()) if one > self.now), default=until
+            )
             if upcoming > until:
                 break
             self.now = upcoming
@@ -266,11 +279,26 @@ class Cloud:
             assert self.invocations < MOST_INVOCATIONS, "it never comes to rest"
 
     def _turn(self) -> bool:
-        if self.now < self._next_sweep:
-            return False
-        self._next_sweep += SWEEP
-        self._invoke("segment_clock", {})
-        return True
+        """Let what a schedule starts have its turn."""
+        for name, at in self._turns.items():
+            if at <= self.now and (name != "segment_rollout" or self._rolling()):
+                self._turns[name] = at + PERIODS[name]
+                self._invoke(name, {})
+                return True
+            self._turns[name] = at if at > self.now else at + PERIODS[name]
+        return False
+
+    def _rolling(self) -> bool:
+        """Tell what the archive's watermark would, and return whether definitions are being changed.
+
+        Only then the rollout's turns are played; at others it looks and does nothing.
+        """
+        waiting = [*self.queues.by_name["events"].waiting, *self.queues.by_name["archive"].waiting]
+        ArchiveWatermark(client=self.dynamodb, table="clock").advance(
+            min([self.now, *(one.sent_at for one in waiting)])
+        )
+        rollout = DefinitionVersions(client=self.dynamodb, table="definitions").rollout()
+        return rollout is not None and rollout.under_way
 
     def _follow(self) -> bool:
         """Hand records of the stream to the publisher; of those it failed at, half come again first."""
@@ -307,13 +335,13 @@ class Cloud:
         def rival() -> None:
             mine = function.dependencies
             self._start(function)
-            done(function.handler(event, Context()))
+            done(function.handler(event, Context(self.invocations)))
             self._patch.setattr(function, "dependencies", mine)
 
         self.invocations += 1
         try:
             with self.wire.working(name, rival):
-                return function.handler(event, Context())
+                return function.handler(event, Context(self.invocations))
         except Killed:
             self._start(function)
             return None
@@ -327,14 +355,15 @@ class Cloud:
 
     def stand_still(self, until: int) -> None:
         """Let time pass in which nothing at all works."""
-        self.now = self._next_sweep = until
+        self.now = until
+        self._turns = dict.fromkeys(self._turns, until)
 
     # What a test looks at.
 
     @property
     def resting(self) -> bool:
         """Whether nothing is under way."""
-        return not self._stream and not any(one.waiting for one in self.queues.by_name.values())
+        return not self._stream and not any(one.waiting for one in self.queues.by_name.values()) and not self._rolling()
 
     def profiles(self) -> dict[str, Profile]:
         """Return all profiles as they are stored."""
@@ -383,6 +412,7 @@ def cloud(*, start: int, fault: Fault | None, segments: Sequence[SegmentDefiniti
             "INTAKE_BUCKET": "intake",
             "ESP_SECRET_ID": "esp_keys",
             "ESP_WEBHOOK_URL": "https://esp.example.com/hook",
+            "SETTLE_SECONDS": str(SETTLE // SECOND),
             "PROVISIONAL_SECONDS": str(PROVISIONAL // SECOND),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         }

@@ -17,6 +17,7 @@ class Message:
 
     id: str
     body: str
+    sent_at: int
     visible_at: int
     receives: int = 0
 
@@ -95,7 +96,7 @@ class Queues:
         self._sent += 1
         visible_at = self._clock() + delay * SECOND
         queue.sent.append(body)
-        queue.waiting.append(Message(f"m{self._sent}", body, visible_at))
+        queue.waiting.append(Message(f"m{self._sent}", body, self._clock(), visible_at))
         return queue.waiting[-1].id
 
     def __call__(self, operation: str, asked: Any) -> dict[str, Any]:

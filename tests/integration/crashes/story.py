@@ -1,5 +1,6 @@
-"""An hour of five people's lives, and what has to be true when it has come to rest, whatever went wrong in it.
+"""Hours of five people's lives, and what has to be true when they have come to rest, whatever went wrong in them.
 
+In one hour definitions are deployed and everybody is recomputed; in another, of fewer events, definitions are applied.
 What happens is the same in every run, to the millisecond; a fault changes only when it is noticed. So one count over
 everything that happened says what memberships have to be in the end.
 """
@@ -8,12 +9,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.event_queue import EventQueue, LargeEvents
 from mailtailor.aws.recompute_runs import RecomputeRuns, Run, pack
 from mailtailor.events import flip_files, flips
@@ -21,6 +24,8 @@ from mailtailor.events.archive import EVENTS, FLIPS, READ_SQL, bucket
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
 from mailtailor.segments.definition import Condition, SegmentDefinition
+from mailtailor.segments.rollout import Phase, Rollout
+from mailtailor.segments.versions import Version, checked
 from tests.integration.crashes.cloud import Cloud, cloud
 from tests.integration.crashes.wire import Fault, Point
 from tests.unit.segments.whole_history import Happened, History, holds
@@ -177,48 +182,95 @@ SCRIPT: Final[tuple[tuple[int, tuple[dict[str, Any], ...]], ...]] = (
     (38, (deleted("x1", ANNA, "o5", 17 * MINUTE), deleted("x2", EVE, "o7", 37 * MINUTE))),
     (42, (happened("order_completed", "o4", DORA, 41 * MINUTE), happened("product_viewed", "v5", ANNA, 40 * MINUTE))),
 )
-DEPLOYED: Final = 25 * MINUTE
-RECOMPUTED: Final = 45 * MINUTE
 END: Final = 60 * MINUTE
 
 BURST: Final = ("b1", "b2", "b3", "d1", "d2", "d3")
 REFUSED: Final = {"v-carl"}
 DELETED: Final = {"o5", "o7"}
 OF: Final = {ANNA: {ANNA, BROWSER}, BOB: {BOB}, CARL: {CARL}, DORA: {DORA}, EVE: {EVE}}
-WITHOUT_CONSENT: Final = {CARL, DORA}
 
 
-def play(fault: Fault | None, look: Callable[[Cloud], None] = lambda _cloud: None) -> list[Point]:
-    """Play the hour with a fault, check what came of it, and return the requests that functions made.
+@dataclass(frozen=True)
+class Plan:
+    """What happens in an hour.
 
-    Parameters
+    Attributes
     ----------
-    fault
-        What goes wrong.
-    look
-        Is shown the cloud in the end.
+    script
+        When it is noticed, in minutes, and what.
+    changes
+        When something is done to definitions, in minutes, and what.
     """
+
+    script: tuple[tuple[int, tuple[dict[str, Any], ...]], ...]
+    changes: tuple[tuple[int, Callable[[Cloud], None]], ...]
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """All that is noticed."""
+        return [one for _, told in self.script for one in told]
+
+    @property
+    def burst(self) -> tuple[str, ...]:
+        """The clicks that turn out to be a machine's."""
+        return tuple(one["id"] for one in self.told if one["id"] in BURST)
+
+
+def _deploy(world: Cloud) -> None:
+    world.deploy(*NEW)
+
+
+def _recompute(world: Cloud) -> None:
+    # Or recomputing would find it itself, in the archive, and nobody would see that it was missing.
+    sent = "".join(world.queues.by_name["archive"].sent)
+    assert all(f'"correction:{one}"' in sent for one in BURST[:3]), "a correction was lost"
+    run = Run("run", world.now)
+    assert RecomputeRuns(client=world.dynamodb, table="clock").start(run, previous=None)
+    for number in BUCKETS:
+        world.queues.send("recompute", pack(run, number))
+
+
+def _apply(world: Cloud) -> None:
+    """Do what the command line does."""
+    versions = DefinitionVersions(client=world.dynamodb, table="definitions")
+    versions.note_deployed(Version(0, checked(OLD)))
+    assert versions.add(Version(1, checked(NEW), mark="1"))
+    assert versions.save(Rollout().stage(1, at=world.now))
+
+
+DEPLOYED: Final = Plan(SCRIPT, ((25, _deploy), (45, _recompute)))
+APPLIED: Final = Plan(
+    (
+        *SCRIPT[:3],
+        (9, (happened("order_completed", "o8", ANNA, 9 * MINUTE), happened("product_viewed", "v6", EVE, 8 * MINUTE))),
+        (16, (happened("order_completed", "o9", ANNA, 16 * MINUTE), happened("product_viewed", "v7", BOB, 3 * MINUTE))),
+        (23, (happened("order_completed", "o10", EVE, 23 * MINUTE),)),
+    ),
+    ((5, _apply),),
+)
+PLANS: Final = {"deployed": DEPLOYED, "applied": APPLIED}
+
+
+def play(plan: Plan, fault: Fault | None) -> list[Point]:
+    """Play an hour with a fault, check what came of it, and return the requests that functions made."""
     with cloud(start=START, fault=fault, segments=OLD) as world:
-        _live(world)
+        _live(world, plan)
         _rest(world)
-        check(world)
+        check(world, plan)
         # When everything stood still for hours, all that ends has ended.
         world.stand_still(world.now + 3 * HOUR)
         _rest(world)
-        check(world)
-        check_archive(world)
-        check_run(world)
-        look(world)
+        check(world, plan)
+        check_archive(world, plan)
+        check_changes(world, plan)
         return world.wire.points
 
 
-def _live(world: Cloud) -> None:
-    acts: list[tuple[int, Callable[[], None]]] = [
-        (minute * MINUTE, partial(_tell, world, told)) for minute, told in SCRIPT
-    ]
-    acts += [(DEPLOYED, lambda: world.deploy(*NEW)), (RECOMPUTED, lambda: _recompute(world))]
+def _live(world: Cloud, plan: Plan) -> None:
+    acts: list[tuple[int, Callable[[], None]]] = [(at, partial(_tell, world, told)) for at, told in plan.script]
+    acts += [(at, partial(change, world)) for at, change in plan.changes]
     for at, act in sorted(acts, key=lambda one: one[0]):
-        world.pass_time(max(world.now, START + at))
+        world.pass_time(max(world.now, START + at * MINUTE))
         act()
         while world.queues.by_name["events"].waiting and at == 0:
             # What somebody does before they allow it is not kept, so everything else waits for that.
@@ -242,16 +294,6 @@ class _Sender:
             self._world.queues.send("events", body)
 
 
-def _recompute(world: Cloud) -> None:
-    # Or recomputing would find it itself, in the archive, and nobody would see that it was missing.
-    sent = "".join(world.queues.by_name["archive"].sent)
-    assert all(f'"correction:{one}"' in sent for one in BURST[:3]), "a correction was lost"
-    run = Run("run", world.now)
-    assert RecomputeRuns(client=world.dynamodb, table="clock").start(run, previous=None)
-    for number in BUCKETS:
-        world.queues.send("recompute", pack(run, number))
-
-
 def _rest(world: Cloud) -> None:
     """Let time pass until nothing is under way and nobody is overdue."""
     last = world.now + REST
@@ -265,7 +307,7 @@ def _rest(world: Cloud) -> None:
 # What has to be true.
 
 
-def check(world: Cloud) -> None:
+def check(world: Cloud, plan: Plan) -> None:
     """Compare everything with what happened.
 
     Raises
@@ -276,7 +318,7 @@ def check(world: Cloud) -> None:
     dead = {name: one.dead for name, one in world.queues.by_name.items() if one.dead}
     assert not dead
     members = _members(world)
-    assert members == {one: _truth(one, world.now) for one in OF}
+    assert members == {one: _truth(plan, one, world.now) for one in OF}
     _check_flips(world, members)
     _check_esp(world, members)
 
@@ -294,16 +336,16 @@ def _members(world: Cloud) -> dict[str, set[str]]:
     return {one: {name for name, known in profiles[one].memberships.items() if known.member} for one in OF}
 
 
-def _truth(who: str, now: int) -> set[str]:
-    if who in WITHOUT_CONSENT:
+def _truth(plan: Plan, who: str, now: int) -> set[str]:
+    mine = [one for one in plan.told if one["identities"][0]["id"] in OF[who]]
+    stated = [(one["occurred_at"], one["consent"]["personalization"]) for one in mine if "consent" in one]
+    if not stated or not max(stated)[1]:
         return set()
     history = History(who)
-    for _, told in SCRIPT:
-        for one in told:
-            if one["identities"][0]["id"] in OF[who]:
-                history.attributes |= one.get("attributes", {})
-                if one["id"] not in {*BURST, *DELETED}:
-                    history.add(Happened(one["id"], one["type"], one["occurred_at"], one.get("properties", {})))
+    for one in mine:
+        history.attributes |= one.get("attributes", {})
+        if one["id"] not in {*BURST, *DELETED}:
+            history.add(Happened(one["id"], one["type"], one["occurred_at"], one.get("properties", {})))
     return {name for name, rule in CONDITIONS.items() if holds(rule, history, now, CONDITIONS)}
 
 
@@ -349,20 +391,25 @@ def _check_esp(world: Cloud, members: Mapping[str, set[str]]) -> None:
         assert applied[-1][1] == (name in members.get(who, set()))
 
 
-def check_archive(world: Cloud) -> None:
+def check_archive(world: Cloud, plan: Plan) -> None:
     """Every event that was accepted, every correction and every flip is there, once for who reads as readers do."""
-    told = {one["id"] for _, told in SCRIPT for one in told}
+    told = {one["id"] for one in plan.told}
     with tempfile.TemporaryDirectory() as folder:
         rows = duckdb.execute(READ_SQL, {"files": world.archived(EVENTS, Path(folder))}).fetchall()
         files = world.archived(FLIPS, Path(folder))
         names = {one.name for one in (*OLD, *NEW)}
         kept = [flip for name in names for flip in flip_files.read(duckdb.connect(), files, [*KINDS, *OF], name)]
-    assert sorted(row[0] for row in rows) == sorted({*told - REFUSED, *(f"correction:{one}" for one in BURST)})
+    assert sorted(row[0] for row in rows) == sorted({*told - REFUSED, *(f"correction:{one}" for one in plan.burst)})
     assert sorted((one.profile_id, one.segment, one.version) for one in flips.once_each(kept)) == sorted(_flips(world))
 
 
-def check_run(world: Cloud) -> None:
-    """The run of recomputing has ended, whoever died in it."""
-    runs = RecomputeRuns(client=world.dynamodb, table="clock")
-    progress = [runs.progress(Run("run", 0), number) for number in BUCKETS]
-    assert all(one.done for one in progress), "a bucket stands still"
+def check_changes(world: Cloud, plan: Plan) -> None:
+    """The run of recomputing has ended, and the applied definitions rule, whoever died over it."""
+    if plan is DEPLOYED:
+        runs = RecomputeRuns(client=world.dynamodb, table="clock")
+        progress = [runs.progress(Run("run", 0), number) for number in BUCKETS]
+        assert all(one.done for one in progress), "a bucket stands still"
+    else:
+        rollout = DefinitionVersions(client=world.dynamodb, table="definitions").rollout()
+        assert rollout is not None
+        assert (rollout.active, rollout.staged, rollout.phase) == (1, None, Phase.SETTLED)
