@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from infra.local import assembly, clock, deployment, environments, front
+from infra.local import assembly, clock, deployment, environments, front, watermark
 from infra.local.ministack import MiniStack
 from infra.local.system import CREDENTIALS, REGION, System, client_of
 from mailtailor.errors import MailtailorError
@@ -32,6 +32,9 @@ PROCESSOR_CONCURRENCY: Final = 2
 """Each concurrent execution is a process here, and two cores are what a machine may have."""
 WAKE_UPS_A_SECOND: Final = 40
 """A part of what they can evaluate here, for live events matter more; see `tests.bench.clock`."""
+
+CHANGE_OF_DEFINITIONS: Final = {"DefinitionsRefreshSeconds": "2", "RolloutSettleSeconds": "8"}
+"""Functions end within a second or two here, so whoever changes definitions need not wait for a minute."""
 
 ADMINISTRATOR: Final = "admin@example.com"
 FIRST_ANSWER_SECONDS: Final = 30
@@ -79,12 +82,14 @@ def running(*, port: int, demo: bool, phases: Phases, states: Path = environment
                 "ProcessorConcurrency": str(PROCESSOR_CONCURRENCY),
                 "WakeUpConcurrency": str(PROCESSOR_CONCURRENCY),
                 "WakeUpsPerSecond": str(WAKE_UPS_A_SECOND),
+                **CHANGE_OF_DEFINITIONS,
             }
             system = _deployed(ministack, templates, parameters, base_url, phases, demo=demo)
         with phases.phase("first call"):
             origin = _origin(system)
             _await_answer(origin)
         door.open(origin, _pages(system))
+        stack.enter_context(watermark.moving(system))
         yield stack.enter_context(_announced(system))
 
 
