@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.profile_table import MAX_HOPS, MAX_KEYS, ProfileTable
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant
@@ -26,6 +27,7 @@ from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, sign_re
 from mailtailor_cli import csv_files
 from mailtailor_cli.connection import Connection, Where, connect
 from mailtailor_cli.keys import asking, keyring, pseudonymizer
+from mailtailor_cli.recompute import rollout_of
 
 SEGMENTS: Final = Path(__file__).resolve().parents[2] / "layers" / "definitions" / "segments"
 PROFILE_ID: Final = "profile_id"
@@ -98,9 +100,9 @@ def export(
         raise BadInput(
             "Those options do not go together.", "Give --contacts and --identity, or --key, or none of them."
         )
-    engine = _engine(segment)
     kind = _kind(identity)
     system = connect(on)
+    engine = _engine(system, segment)
     audience = Audience(engine, segment, system.clock())
     signer = Signer(keyring(system), form)
     tally = Tally()
@@ -230,9 +232,19 @@ def with_tokens(
             yield filled
 
 
-def _engine(segment: str) -> Engine:
-    engine = Engine(load_segments(SEGMENTS) if segment else ())
-    if segment and segment not in engine.segments:
+def _engine(system: Connection, segment: str) -> Engine:
+    """Return the engine of the definitions that rule: those of the files until any were applied."""
+    if not segment:
+        return Engine(())
+    with asking(system):
+        rollout = rollout_of(system)
+        if rollout is None:
+            engine = Engine(load_segments(SEGMENTS))
+        else:
+            versions = DefinitionVersions(client=system.client("dynamodb"), table=system.outputs["DefinitionsTable"])
+            active = versions.version(rollout.active)
+            engine = Engine(active.segments, mark=active.mark)
+    if segment not in engine.segments:
         raise BadInput(f"There is no segment {segment!r}.", f"Known are {', '.join(engine.segments)}.")
     return engine
 

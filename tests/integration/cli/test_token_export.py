@@ -15,6 +15,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from mailtailor.aws.clock import system_clock
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.profile_table import MAX_KEYS, ProfileTable
 from mailtailor.consent.policy import Consent
 from mailtailor.consent.policy import Purpose as Use
@@ -25,11 +26,14 @@ from mailtailor.profiles.profile import Attribute, Profile
 from mailtailor.profiles.store import Loaded
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
+from mailtailor.segments.rollout import Rollout
+from mailtailor.segments.versions import Version
 from mailtailor.tracking.tokens import Keyring, Purpose, RecipientToken, read_recipient
 from mailtailor_cli import token_export
 from mailtailor_cli.connection import Connection
 from mailtailor_cli.main import app
 from tests.integration.dynamodb import create_tables
+from tests.unit.profiles.world import segment
 
 SECRET = {"active": "k1", "k1": "the first secret key of these tests"}
 KEYRING = Keyring.from_secret(SECRET)
@@ -41,8 +45,9 @@ COLUMNS = ["mailtailor_track", "mailtailor_content", "mailtailor_manage"]
 
 
 class World:
-    def __init__(self, table: ProfileTable) -> None:
+    def __init__(self, table: ProfileTable, versions: DefinitionVersions) -> None:
         self.table = table
+        self.versions = versions
 
     def put(self, profile: Profile) -> None:
         self.table.save(Loaded(profile, None), ())
@@ -54,10 +59,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         secrets, dynamodb = boto3.client("secretsmanager"), boto3.client("dynamodb")
         secrets.create_secret(Name="tokens", SecretString=json.dumps(SECRET))
         secrets.create_secret(Name="identity", SecretString=json.dumps({"pepper": "pepper"}))
-        create_tables(dynamodb, profiles="profiles")
+        create_tables(dynamodb, profiles="profiles", keyed=("definitions",))
         outputs = {"TokensSecretId": "tokens", "IdentitySecretId": "identity", "ProfilesTable": "profiles"}
+        outputs["DefinitionsTable"] = "definitions"
         monkeypatch.setattr(token_export, "connect", lambda _where: Connection("the test system", outputs))
-        yield World(ProfileTable(client=dynamodb, table="profiles"))
+        versions = DefinitionVersions(client=dynamodb, table="definitions")
+        yield World(ProfileTable(client=dynamodb, table="profiles"), versions)
 
 
 def run(*options: str) -> Result:
@@ -151,6 +158,20 @@ def test_a_segment_is_exact_at_this_instant_and_empty_without_consent(world: Wor
     result = run("--segment", "recent_purchasers")
     # then
     assert [row[0] for row in rows(result.stdout)[1:]] == [ANNA]
+
+
+def test_a_segment_is_what_the_version_says_that_rules(world: World) -> None:
+    # given
+    now = system_clock()
+    world.put(buyer(ANNA, now - HOUR))
+    world.put(buyer(BERT, now - 8 * DAY))
+    longer = segment("recent_purchasers", {"event": "order_completed", "within": "9d"})
+    world.versions.add(Version(1, (longer,), mark="1"))
+    world.versions.save(Rollout(active=1))
+    # when
+    result = run("--segment", "recent_purchasers")
+    # then
+    assert sorted(row[0] for row in rows(result.stdout)[1:]) == sorted([ANNA, BERT])
 
 
 def test_an_unknown_segment_is_refused_with_the_names_of_those_known() -> None:
