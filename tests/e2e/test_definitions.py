@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ def test_an_edited_threshold_flips_exactly_those_who_should_and_back_again(
     once.send([once.track("Order Completed", total=20)])
     twice.send([twice.track("Order Completed", total=20), twice.track("Order Completed", total=30)])
     for recipient in (once, twice):
-        until(lambda of=recipient: told(esp, of), accept=lambda flips: len(flips) == 1)
+        until(partial(told, esp, recipient), accept=lambda flips: len(flips) == 1)
     sent = system.now()
     watermark = ArchiveWatermark(client=system.client("dynamodb"), table=system.outputs["ClockTable"])
     until(watermark.read, accept=lambda reached: (reached or 0) > sent, seconds=150)
