@@ -27,6 +27,7 @@ ERASED_PREFIX = "erased/"
 LARGE_PREFIX = "large/"
 PARKED_PREFIX = "parked/"
 CATALOG_KEY = "catalog.json"
+BLOCKS_PREFIX = "blocks/"
 
 
 class PrivateBucket(s3.Bucket):
@@ -131,16 +132,19 @@ class IntakeStore(PrivateBucket):
 
 
 class CatalogStore(PrivateBucket):
-    """The catalog: one object, with the versions before it."""
+    """The catalog, one object with the versions before it, and the blocks that were pushed."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         expire = s3.LifecycleRule(noncurrent_version_expiration=Duration.days(90))
         super().__init__(scope, construct_id, versioned=True, lifecycle_rules=[expire])
 
     def read(self) -> list[iam.PolicyStatement]:
-        """Return the rights to read the catalog, and to learn that there is none (else S3 says "forbidden")."""
+        """Return the rights to read catalog and blocks, and to learn that there are none (else S3 says "forbidden").
+
+        A wildcard: a block's version is named by its hash.
+        """
         return [
-            allow(["s3:GetObject"], self.arn_for_objects(CATALOG_KEY)),
+            allow(["s3:GetObject"], self.arn_for_objects(CATALOG_KEY), self.arn_for_objects(f"{BLOCKS_PREFIX}*")),
             allow(["s3:ListBucket"], self.bucket_arn),
         ]
 

@@ -24,6 +24,7 @@ from infra.constructs.queue import WorkQueue
 from infra.constructs.rights import allow
 from infra.constructs.sources import DecisionSource, FlipSource, QueueSource
 from infra.constructs.storage import (
+    BLOCKS_PREFIX,
     DECISIONS_PREFIX,
     ERASED_PREFIX,
     EVENTS_PREFIX,
@@ -50,6 +51,7 @@ WAKE_UPS_A_SECOND: Final = "WakeUpsPerSecond"
 """A parameter; settings are texts, and CDK gives a number's value only as a number."""
 
 ARCHIVE: Final = "ArchiveDA4CB258ArnBE8F3792"
+CATALOG: Final = "Catalog742F25FDArnE4F90298"
 INTAKE: Final = "IntakeA0CA28E8Arn52054E15"
 """What the CDK calls the buckets' ARNs between the stacks."""
 
@@ -257,6 +259,7 @@ class AppStack(Stack):
             CONTENT_URL=base_url,
             AWS_SUFFIX=Aws.URL_SUFFIX,
         )
+        _accept_prefix(dynamic_content.role, CATALOG, BLOCKS_PREFIX)
         api.route(
             "/content/{block}",
             GET,
@@ -328,6 +331,8 @@ class AppStack(Stack):
         api.admin_route("/admin/blocks/{block}/preview", POST, job=preview)
         coverage = self._add(jobs.BLOCK_COVERAGE, [data.profiles.sample(), *sources], **settings)
         api.admin_route("/admin/blocks/{block}/coverage", POST, job=coverage)
+        for function in (preview, coverage):
+            _accept_prefix(function.role, CATALOG, BLOCKS_PREFIX)
 
     def _processing(self, processor_concurrency: float, wake_up_concurrency: float) -> None:
         data = self._data

@@ -88,7 +88,7 @@ OF_ALL = {
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("s3:PutObject",): ("/decisions/*", "/events/*", "/flips/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
-    ("s3:GetObject",): ("/decisions/*", "/events/*", "/flips/*", "/mail/*", "/large/*"),
+    ("s3:GetObject",): ("/blocks/*", "/decisions/*", "/events/*", "/flips/*", "/mail/*", "/large/*"),
     ("s3:DeleteObject",): ("/decisions/*", "/events/*", "/flips/*", "/mail/*"),
 }
 """The only rights that end in a wildcard: an archived object's name cannot be known before."""
@@ -217,20 +217,23 @@ def test_the_numbers_of_processors_are_the_operators(app_stack: Template) -> Non
     assert clock["WAKE_UPS_A_SECOND"] == {"Ref": "WakeUpsPerSecond"}
 
 
-def test_the_stream_is_read_from_its_start_in_order_and_loses_nothing(everything: Template) -> None:
-    streams = [
-        source
-        for source in everything.of_type("AWS::Lambda::EventSourceMapping")
-        if "StartingPosition" in source.properties
-    ]
-    assert len(streams) == 1
-    properties = streams[0].properties
+@pytest.mark.parametrize(("source", "marked"), [("FromProfiles", "flipped"), ("FromDecisions", "logged")])
+def test_a_stream_is_read_from_its_start_in_order_and_loses_nothing(
+    everything: Template, source: str, marked: str
+) -> None:
+    streams = {
+        each.id: each.properties
+        for each in everything.of_type("AWS::Lambda::EventSourceMapping")
+        if "StartingPosition" in each.properties
+    }
+    [properties] = [each for id_, each in streams.items() if id_.startswith(source)]
+    assert len(streams) == 2
     assert properties["StartingPosition"] == "TRIM_HORIZON"
     assert properties["BisectBatchOnFunctionError"] is True
     assert properties["MaximumRetryAttempts"] == 100
     assert reference(properties["DestinationConfig"]["OnFailure"]["Destination"]) in _dead_letter_ids(everything)
     patterns = [json.loads(each["Pattern"]) for each in properties["FilterCriteria"]["Filters"]]
-    assert patterns == [{"dynamodb": {"NewImage": {"flipped": {"BOOL": [{"exists": True}]}}}}]
+    assert patterns == [{"dynamodb": {"NewImage": {marked: {"BOOL": [{"exists": True}]}}}}]
 
 
 def test_there_is_one_function_for_each_directory(everything: Template) -> None:

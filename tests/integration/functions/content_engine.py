@@ -74,6 +74,7 @@ class Engine:
             with pytest.MonkeyPatch.context() as temporary:
                 temporary.setenv("AWS_ENDPOINT_URL", self.server.url)
                 temporary.setenv("TIME_BUDGET_MS", str(budget))
+                temporary.setenv("REFRESH_SECONDS", "600")
                 temporary.setattr(content, "PATIENCE", patience)
                 return content.connect()
 

@@ -196,8 +196,10 @@ def test_a_warm_function_reads_the_profile_once_and_nothing_else(world: Engine) 
     # given
     world.put_profile(viewed("2"))
     world.fetch(r=recipient())
-    # The profile, and which definitions rule.
-    assert world.reads == ["dynamodb:GetItem", "dynamodb:GetItem", "s3:GetObject", "secretsmanager:GetSecretValue"]
+    # The profile, which definitions rule, the catalog, which blocks are published, and keys.
+    assert world.reads == [
+        *("dynamodb:GetItem", "dynamodb:GetItem", "s3:GetObject", "s3:GetObject", "secretsmanager:GetSecretValue")
+    ]
 
     # when
     world.fetch(r=recipient())

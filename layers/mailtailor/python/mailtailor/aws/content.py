@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from mailtailor.aws import definitions, live_definitions
 from mailtailor.aws.catalog import CatalogObject
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.decision_table import DecisionTable
-from mailtailor.aws.deployed_blocks import DeployedBlocks
 from mailtailor.aws.direct import Aws, Patience
 from mailtailor.aws.fetch_credentials import FetchCredentials
 from mailtailor.aws.observability import count, logger
 from mailtailor.aws.profile_table import ProfileTable
+from mailtailor.aws.published_blocks import PublishedBlocks
 from mailtailor.aws.recipients import Asked, Impersonal, Recipient, Recipients
 from mailtailor.aws.secrets import Secret
 from mailtailor.aws.settings import from_environment
@@ -33,7 +33,7 @@ from mailtailor.content.offer import Offer
 from mailtailor.content.recipient import view_of
 from mailtailor.content.render import Format, Renderer
 from mailtailor.content.select import LATE, Request, Served, Shelf, decision_name, everybody, serve, unfilled
-from mailtailor.instant import Instant
+from mailtailor.instant import SECOND, Instant
 from mailtailor.segments.live import LiveEngines
 from mailtailor.tracking.tokens import MailingToken
 
@@ -64,28 +64,6 @@ class Fetch:
     form: Format
     asked: Asked = field(default_factory=Asked)
     query: Mapping[str, str] = field(default_factory=dict)
-
-
-class Found(Protocol):
-    """A version of a block."""
-
-    @property
-    def renderer(self) -> Renderer:
-        """Its renderer."""
-
-
-class Blocks(Protocol):
-    """The blocks in force."""
-
-    def find(self, name: str) -> Found | None:
-        """Return a block, read if need be; never raises."""
-
-    def at_hand(self, name: str) -> Found | None:
-        """Return a block as it was read last, or deployed; reads nothing."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether there is no block but those found: not if their names could not be read yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +97,7 @@ class Serving:
         Of how many messages the decisions go to the archive.
     """
 
-    blocks: Blocks
+    blocks: PublishedBlocks
     offers: tuple[Offer, ...]
     recipients: Recipients
     decisions: DecisionTable
@@ -341,7 +319,14 @@ def connect() -> Serving:
     )
     decisions = DecisionTable(client=dynamodb, name=settings.decisions_table)
     return Serving(
-        blocks=DeployedBlocks({block.name: Renderer(block, engines.audience) for block in definitions.blocks()}),
+        blocks=PublishedBlocks(
+            client=aws.s3(),
+            bucket=settings.catalog_bucket,
+            clock=clock,
+            refresh=settings.refresh_seconds * SECOND,
+            deployed={block.name: block for block in definitions.blocks()},
+            audience=engines.audience,
+        ),
         offers=definitions.offers().offers,
         recipients=Recipients(
             client=dynamodb,
