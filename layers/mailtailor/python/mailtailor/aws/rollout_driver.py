@@ -20,7 +20,7 @@ written after that. Recomputing and rebuilding remember archived events alone, a
 SETTLE: Final = LEASE + LONGEST_WRITER + SKEW
 """After so long everybody who remembers live events knows what is staged."""
 REBUILDS: Final = 15 * MINUTE
-"""So long a rollout waits for profiles that were left to the rebuilder, which waits five minutes itself."""
+"""So long a rollout waits for profiles that were left to the rebuilder, which waits nine minutes itself."""
 ATTEMPTS: Final = 3
 """Recomputations of one phase, if profiles could not be written because others did all the time."""
 MAX_STEPS: Final = 8
