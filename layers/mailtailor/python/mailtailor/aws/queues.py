@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 10
 MAX_REQUEST_BYTES: Final = 1_000_000
 """SQS admits 1 MiB for all messages of one request."""
+
+
+class _Named(TypedDict, total=False):
+    """What a message may say beside its body."""
+
+    MessageGroupId: str
+    DelaySeconds: int
 
 
 class SendFailed(Exception):
@@ -37,9 +44,24 @@ class Queue:
         """Send one message."""
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
-    def send_all(self, bodies: Iterable[str]) -> None:
-        """Send many messages, in as few requests as SQS allows; see `send_delayed`."""
-        self.send_delayed((body, None) for body in bodies)
+    def send_all(self, bodies: Iterable[str], *, group: str = "") -> None:
+        """Send many messages, in as few requests as SQS allows.
+
+        Parameters
+        ----------
+        bodies
+            What they say.
+        group
+            What may send very many at once: while its messages are most of those in progress, others are delivered
+            before them (AWS, "Amazon SQS fair queues").
+
+        Raises
+        ------
+        SendFailed
+            If the queue refused any; the others may have been sent, so the caller's retry repeats them.
+        """
+        named: _Named = {"MessageGroupId": group} if group else {}
+        self._send((body, named) for body in bodies)
 
     def send_delayed(self, messages: Iterable[tuple[str, int | None]]) -> None:
         """Send many messages, each to be delivered after so many seconds (0 to 900), None for the queue's own delay.
@@ -47,18 +69,20 @@ class Queue:
         Raises
         ------
         SendFailed
-            If the queue refused any; the others may have been sent, so the caller's retry repeats them.
+            See `send_all`.
         """
+        # Not 0 for none: it would overrule the queue's.
+        self._send((body, {} if delay is None else {"DelaySeconds": delay}) for body, delay in messages)
+
+    def _send(self, messages: Iterable[tuple[str, _Named]]) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = []
         size = 0
-        for body, delay in messages:
+        for body, named in messages:
             length = len(body.encode())
             if entries and (len(entries) == MAX_ENTRIES or size + length > MAX_REQUEST_BYTES):
                 self._send_batch(entries)
                 entries, size = [], 0
-            entry: SendMessageBatchRequestEntryTypeDef = {"Id": str(len(entries)), "MessageBody": body}
-            # Not 0 for none: it would overrule the queue's.
-            entries.append(entry if delay is None else {**entry, "DelaySeconds": delay})
+            entries.append({"Id": str(len(entries)), "MessageBody": body, **named})
             size += length
         if entries:
             self._send_batch(entries)
