@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -12,13 +12,6 @@ if TYPE_CHECKING:
 MAX_ENTRIES: Final = 10
 MAX_REQUEST_BYTES: Final = 1_000_000
 """SQS admits 1 MiB for all messages of one request."""
-
-
-class _Named(TypedDict, total=False):
-    """What a message may say beside its body."""
-
-    MessageGroupId: str
-    DelaySeconds: int
 
 
 class SendFailed(Exception):
@@ -60,7 +53,7 @@ class Queue:
         SendFailed
             If the queue refused any; the others may have been sent, so the caller's retry repeats them.
         """
-        named: _Named = {"MessageGroupId": group} if group else {}
+        named = {"MessageGroupId": group} if group else {}
         self._send((body, named) for body in bodies)
 
     def send_delayed(self, messages: Iterable[tuple[str, int | None]]) -> None:
@@ -74,7 +67,7 @@ class Queue:
         # Not 0 for none: it would overrule the queue's.
         self._send((body, {} if delay is None else {"DelaySeconds": delay}) for body, delay in messages)
 
-    def _send(self, messages: Iterable[tuple[str, _Named]]) -> None:
+    def _send(self, messages: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = []
         size = 0
         for body, named in messages:
@@ -82,7 +75,8 @@ class Queue:
             if entries and (len(entries) == MAX_ENTRIES or size + length > MAX_REQUEST_BYTES):
                 self._send_batch(entries)
                 entries, size = [], 0
-            entries.append({"Id": str(len(entries)), "MessageBody": body, **named})
+            entry: Any = {"Id": str(len(entries)), "MessageBody": body, **named}
+            entries.append(entry)
             size += length
         if entries:
             self._send_batch(entries)
