@@ -15,6 +15,12 @@ is over the files are joined (`joining`); then the name begins with `joined-`.
 | context | VARCHAR | JSON object; older files lack it, which means an empty one |
 | basis | VARCHAR | why it may be kept, empty if nobody said; older files lack it, which means empty |
 | version | INTEGER | of the event's form; older files lack it, which means 1 |
+| profile_number, id_number | UBIGINT | the lower halves of the MD5 of profile_id and id; see below |
+| property_campaign, ... (`PROPERTY_COLUMNS`) | VARCHAR | that property as JSON, null if it is not there; see below |
+
+The last ones are for reading many people at once: they say nothing new, and joined files alone have them (`joining`). A
+row without `id_number` has no properties of its own columns: it comes from another file, or its properties are long, or
+no JSON to DuckDB, as half a surrogate pair is not. Another property would need another such sign.
 
 A column is only ever added, with a meaning for files that lack it; `READ_SQL` and `read` give it to their readers. One
 that changes its meaning gets a new name.
@@ -72,6 +78,16 @@ _FOLDER: Final = re.compile(
     r"(?:bucket=(?P<bucket>\d\d)|hour=(?P<hour>[01]\d|2[0-3]))/",
     re.ASCII,
 )
+
+PROPERTY_COLUMNS: Final = {
+    name: f"property_{name}" for name in ("campaign", "category", "instance", "machine", "position", "product_id")
+}
+"""Columns by the property that each holds: what nearly all rows are looked at for when everybody is evaluated."""
+
+COLUMNS: Final = (
+    "id, type, source, profile_id, occurred_at, received_at, properties, attributes, consent, context, basis, version"
+)
+"""The columns that say what happened."""
 
 FORM_SQL: Final = """\
 SELECT NULL::VARCHAR AS context, NULL::VARCHAR AS basis, NULL::INTEGER AS version WHERE false

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mailtailor.consent.policy import Basis, Purpose
-from mailtailor.events.archive import FIRST_SQL, FORM_SQL
+from mailtailor.events.archive import COLUMNS, FIRST_SQL, FORM_SQL
 from mailtailor.events.event import Event
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ SELECT {_COLUMNS} FROM {_FILES} WHERE profile_id IN (SELECT unnest($profiles))
 """  # noqa: S608 - of our own text
 
 _SORT_SQL: Final = f"""\
-COPY (FROM {_FILES} WHERE profile_id > $after ORDER BY profile_id)
+COPY (SELECT {COLUMNS} FROM {_FILES} WHERE profile_id > $after ORDER BY profile_id)
 TO '%s' (FORMAT parquet, ROW_GROUP_SIZE {ROWS_AT_ONCE})
-"""
+"""  # noqa: S608 - of our own text
 _KEEP_SQL: Final = f"""\
-COPY (FROM {_FILES} WHERE profile_id IN (SELECT unnest($profiles)) ORDER BY profile_id)
+COPY (SELECT {COLUMNS} FROM {_FILES} WHERE profile_id IN (SELECT unnest($profiles)) ORDER BY profile_id)
 TO '%s' (FORMAT parquet, COMPRESSION zstd)
-"""
+"""  # noqa: S608 - of our own text
 
 _NOTHING: Final = Event.model_construct(id="", type="", source="", occurred_at=0, received_at=0)
 """What all events of the archive are copies of; those without properties share its empty ones."""
