@@ -50,7 +50,7 @@ SELECT
     (['DE', 'GB', 'FR', 'AT', 'US', 'NL'])[floor(6 * pow(chance('country', range, 0), 2))::INTEGER + 1] AS country,
     (['free', 'plus', 'Premium'])[floor(3 * pow(chance('plan', range, 0), 2))::INTEGER + 1] AS plan,
     strftime(DATE '1950-01-01' + floor(20000 * chance('birthday', range, 0))::INTEGER, '%Y-%m-%d') AS birthday
-FROM range({people})
+FROM range({first}, {end})
 """
 
 _MAILS: Final = f"""
@@ -214,14 +214,17 @@ COPY (
 """
 
 
-def write(people: int, folder: Path) -> None:
-    """Write `events.parquet`, in order of person and receipt, and `people.parquet` to a folder."""
+def write(people: int, folder: Path, *, first: int = 0) -> None:
+    """Write `events.parquet`, in order of person and receipt, and `people.parquet` to a folder.
+
+    Of more people than fit into memory, some can be made after the others: those from the number `first` on.
+    """
     with duckdb.connect() as connection:
         # A bar of progress would break the lines that others print.
         connection.execute("SET enable_progress_bar = false")
         for macro in _MACROS:
             connection.execute(macro)
-        connection.execute(_PEOPLE.format(people=people))
+        connection.execute(_PEOPLE.format(first=first, end=first + people))
         for table in (_MAILS, _OPENS, _CLICKS, _VIEWS, _CARTS, _ORDERS, _HAPPENED):
             connection.execute(table)
         connection.execute(_EVENTS.format(path=folder / "events.parquet"))

@@ -157,7 +157,8 @@ class Engine:
         also: Iterable[SegmentDefinition] = (),
         mark: str = "",
     ) -> None:
-        self._bursts = bursts
+        self.bursts: Final = bursts
+        """What of opens and clicks is a machine's."""
         known = {definition.name: definition for definition in definitions}
         self._definitions = known
         features: Features = {}
@@ -279,12 +280,12 @@ class Engine:
             if self._is_deleted(streams, event_id):
                 return Recorded(affected, short=False)
             if event_type == DELIVERED:
-                self._record_message(streams, self._messages, _message(properties), delivered=at)
+                self._record_message(streams, self._messages, message_key(properties), delivered=at)
             short = self._remember(streams, entries, at, event_id)
             for stream, product in _products(event_type, properties):
                 _stream(streams, stream, Recents).add(product, at, keep=RECENT_PRODUCTS)
             return Recorded(affected, short)
-        message = _message(properties)
+        message = message_key(properties)
         by_any = [one for one in self._messages.values() if one.include_machine and one.hit == event_type]
         self._record_message(streams, [one.id for one in by_any], message, hit=at)
         short = self._remember(streams, [one for one in entries if one[0] in self._with_machines], at, event_id)
@@ -293,7 +294,7 @@ class Engine:
             at,
             at if seen is None else seen,
             message,
-            _position(event_type, properties),
+            link_position(event_type, properties),
             bool(properties.get("machine")),
             tuple(by_people),
             _product_id(properties) if event_type == CLICKED else "",
@@ -361,7 +362,7 @@ class Engine:
         hits = [Hit(event, hit.at, hit.message, hit.position) for event, hit in stream.entries.items()]
         found = {
             event: (stream.entries[event].at, reason)
-            for event, reason in machine_ids(hits, self._bursts).items()
+            for event, reason in machine_ids(hits, self.bursts).items()
             if not stream.entries[event].machine
         }
         for event in found:
@@ -398,7 +399,7 @@ class Engine:
         Whether something may be missing now, because it was pruned in favour of what is forgotten, or still be there,
         because the event is said to have happened at another instant than the one that is remembered.
         """
-        young, message = _stream(streams, PROVISIONAL, Provisional), _message(properties)
+        young, message = _stream(streams, PROVISIONAL, Provisional), message_key(properties)
         settled = event_id not in young.entries
         young.add(event_id, ProvisionalHit(at, seen, message, OPEN, machine=True))
         kept = frozenset[int]() if deleted else self._with_machines | self._not_of_hits
@@ -435,10 +436,10 @@ class Engine:
 
         A machine's that says so itself is not judged, but one on the invisible link judges others.
         """
-        if properties.get("machine") and _position(event_type, properties) != HONEYPOT_POSITION:
+        if properties.get("machine") and link_position(event_type, properties) != HONEYPOT_POSITION:
             return False
         young = streams.get(PROVISIONAL)
-        reach = max(self._bursts.honeypot_within, *(burst.within for burst in self._bursts.bursts))
+        reach = max(self.bursts.honeypot_within, *(burst.within for burst in self.bursts.bursts))
         return isinstance(young, Provisional) and at - reach <= young.settled_to
 
     def unite(self, streams: Streams, other: Streams) -> None:
@@ -473,7 +474,7 @@ class Engine:
         short = False
         young = streams.get(PROVISIONAL)
         if isinstance(young, Provisional):
-            for event_id, hit in young.take(now - self._bursts.provisional):
+            for event_id, hit in young.take(now - self.bursts.provisional):
                 short |= self._settle(streams, event_id, hit)
         for feature, stream in list(streams.items()):
             if self._is_useless(feature, stream, now):
@@ -602,14 +603,20 @@ def _compiled(known: Mapping[str, SegmentDefinition], features: Features) -> tup
     """Return what each segment looks at, and its rule; what has to be remembered for it is added to `features`."""
     needs: dict[str, Needs] = {}
     rules: dict[str, Rule] = {}
-    for name in _in_order(known):
+    for name in in_order(known):
         needs[name] = Needs(features)
         rules[name] = compile_condition(known[name].rule, needs[name], rules)
     return needs, rules
 
 
-def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
-    """Return the segments' names, those that others refer to first."""
+def in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
+    """Return the segments' names, those that others refer to first.
+
+    Raises
+    ------
+    BadReference
+        If one refers to what there is not, to itself by way of others, or by way of too many.
+    """
     references = {
         name: [one.segment for one in conditions(definition.rule) if isinstance(one, InSegment)]
         for name, definition in known.items()
@@ -629,7 +636,7 @@ def _in_order(known: Mapping[str, SegmentDefinition]) -> list[str]:
     return order
 
 
-def _message(properties: Mapping[str, Any]) -> int:
+def message_key(properties: Mapping[str, Any]) -> int:
     """Return the short form of a message's key, 0 for an event of none.
 
     Of the key (mailing, instance, profile), the profile is the one whose stream it is in: so a message stays the same
@@ -639,7 +646,7 @@ def _message(properties: Mapping[str, Any]) -> int:
     return id_hash(f"{campaign}\0{instance}") if isinstance(campaign, str) else 0
 
 
-def _position(event_type: str, properties: Mapping[str, Any]) -> int:
+def link_position(event_type: str, properties: Mapping[str, Any]) -> int:
     """Return a link's position; for what an ESP reports without one, a number that stands for its address."""
     if event_type == "email_opened":
         return OPEN

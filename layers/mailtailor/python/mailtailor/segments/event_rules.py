@@ -78,7 +78,7 @@ def compiled(condition: OfEvents, needs: Needs) -> Rule:
         case OpenedShare() | ClickedShare():
             rule = _share(condition, needs)
         case MailStateIs():
-            rule = _mail_state(condition, needs)
+            rule = compiled(mail_state(condition), needs)
     return rule
 
 
@@ -296,18 +296,15 @@ def _none_since(condition: Sequence, needs: Needs, *, later: bool) -> Rule:
     return rule
 
 
-def _mail_state(condition: MailStateIs, needs: Needs) -> Rule:
+def mail_state(condition: MailStateIs) -> Occurred | Sequence:
+    """Return what a mail state is short for."""
     match condition.mail_state:
         case "unsubscribed":
-            ended: tuple[str, ...] = ("subscribed",)
-            begun = "unsubscribed"
+            return Sequence(event=("unsubscribed",), not_followed_by=Step(event=("subscribed",)))
         case "bounced":
-            begun, ended = "email_bounced", (DELIVERED,)
+            return Sequence(event=("email_bounced",), not_followed_by=Step(event=(DELIVERED,)))
         case "complained":
-            begun, ended = "email_marked_as_spam", ()
-    if not ended:
-        return compiled(Occurred(event=(begun,)), needs)
-    return compiled(Sequence(event=(begun,), not_followed_by=Step(event=ended)), needs)
+            return Occurred(event=("email_marked_as_spam",))
 
 
 def _share(condition: OpenedShare | ClickedShare, needs: Needs) -> Rule:

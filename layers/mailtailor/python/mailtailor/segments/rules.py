@@ -61,17 +61,18 @@ def compile_condition(condition: Condition, needs: Needs, segments: Mapping[str,
 
 def _compiled(children: tuple[Condition, ...], needs: Needs, segments: Mapping[str, Rule]) -> list[Rule]:
     """Return the rules of conditions, those that cost least first: what they settle spares the others."""
-    return [compile_condition(child, needs, segments) for child in sorted(children, key=_cost)]
+    return [compile_condition(child, needs, segments) for child in sorted(children, key=cost)]
 
 
-def _cost(condition: Condition) -> int:
+def cost(condition: Condition) -> int:
+    """Return how much a condition costs beside others; it settles nothing but their order."""
     match condition:
         case All():
-            return max(map(_cost, condition.all))
+            return max(map(cost, condition.all))
         case AnyOf():
-            return max(map(_cost, condition.any))
+            return max(map(cost, condition.any))
         case Not():
-            return _cost(condition.not_)
+            return cost(condition.not_)
         case OpenedShare() | ClickedShare() | Sum() | Average() | Distinct() | Sequence() | DateIn() | Near():
             return 2
         case InSegment():

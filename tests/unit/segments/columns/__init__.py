@@ -1,0 +1,1 @@
+"""Everybody at once is evaluated as the engine evaluates each."""
