@@ -23,19 +23,22 @@ from infra.local.demo.seed import ImportState, read_state
 from infra.local.demo.watch import Change, Watch
 from infra.local.system import System
 from mailtailor.aws.clock import system_clock
+from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.consent.policy import Purpose as Use
 from mailtailor.consent.policy import allows
 from mailtailor.content.block import FALLBACK
 from mailtailor.instant import DAY, FOREVER, HOUR, MINUTE, SECOND, Instant, to_datetime
 from mailtailor.profiles.profile import Profile
-from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
+from mailtailor.segments.live import LiveEngines, Sources
 from mailtailor.segments.verdict import Verdict
 from mailtailor.tracking.tokens import MailingToken, Purpose, RecipientToken, sign_mailing, sign_recipient
 
 SEGMENTS: Final = Path(__file__).parents[3] / "layers" / "definitions" / "segments"
 BLOCK: Final = "hero"
+REFRESH: Final = 2 * SECOND
+"""How long the pages may show segments that others have taken the place of."""
 LOG_SHOWN: Final = 12
 LATEST_SHOWN: Final = 6
 JUST_NOW: Final = 3.0
@@ -75,8 +78,9 @@ class Demonstration:
         self.recipients: list[Recipient] = cast(invent(self.sample), self.sample.last_order)
         self.letters = Letters(system, self.keys.keyring, self.sample)
         self.esp = Esp(self.keys.esp_key)
-        self._definitions = load_segments(SEGMENTS)
-        self._engine = Engine(self._definitions)
+        versions = DefinitionVersions(client=system.client("dynamodb"), table=system.outputs["DefinitionsTable"])
+        sources = Sources(versions.rollout, versions.version, lambda: tuple(load_segments(SEGMENTS)))
+        self._engines = LiveEngines(sources, clock=system.now, refresh=REFRESH, lease=None)
         self._profiles = ProfileTable(client=system.client("dynamodb"), table=system.outputs["ProfilesTable"])
         self._http = httpx.Client(base_url=system.base_url, timeout=10, transport=transport)
         self._watches = {
@@ -176,7 +180,7 @@ class Demonstration:
 
     def state(self) -> dict[str, Any]:
         """Return the state of the start page."""
-        counts = self.esp.counts()
+        counts, engine = self.esp.counts(), self._engines.of()
         none = {"entered": 0, "left": 0}
         return {
             "import": import_view(read_state(self.system.state_dir)),
@@ -185,7 +189,7 @@ class Demonstration:
                 "received": self.esp.received,
                 "segments": [
                     {"title": title(one.name), "description": one.description, **counts.get(one.name, none)}
-                    for one in self._definitions
+                    for one in map(engine.definition, engine.segments)
                 ],
                 "latest": [self._arrival(one) for one in self.esp.arrivals(limit=LATEST_SHOWN)],
             },
@@ -215,8 +219,9 @@ class Demonstration:
 
     def _segments(self, profile: Profile | None) -> list[dict[str, Any]]:
         now = self.system.now()
-        verdicts = self._engine.evaluate(profile, now) if profile is not None else {}
-        members = self._engine.memberships(profile, now) if profile is not None else frozenset()
+        engine = self._engines.of(profile.definitions if profile is not None else "")
+        verdicts = engine.evaluate(profile, now) if profile is not None else {}
+        members = engine.memberships(profile, now) if profile is not None else frozenset()
         consented = profile is not None and allows(profile.consent, Use.PERSONALIZATION)
         return [
             {
@@ -225,7 +230,7 @@ class Demonstration:
                 "member": one.name in members,
                 "until": until_text(verdicts[one.name], now) if consented else "",
             }
-            for one in self._definitions
+            for one in map(engine.definition, engine.segments)
         ]
 
     def _arrival(self, one: Arrival) -> dict[str, Any]:

@@ -70,12 +70,13 @@ class _System(System):
 
 def _resources() -> dict[str, str]:
     _client("s3").create_bucket(Bucket="catalog")
-    _client("dynamodb").create_table(
-        TableName="profiles",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    for table in ("profiles", "definitions"):
+        _client("dynamodb").create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
     secrets = {
         "IdentitySecretId": {"pepper": "a pepper"},
         "TokensSecretId": {"active": "k1", "k1": "a signing key that has thirty-two bytes"},
@@ -87,6 +88,7 @@ def _resources() -> dict[str, str]:
         **{name: name for name in secrets},
         "CatalogBucket": "catalog",
         "ProfilesTable": "profiles",
+        "DefinitionsTable": "definitions",
         "EventsQueueUrl": _client("sqs").create_queue(QueueName="events")["QueueUrl"],
         "OpenUrl": "http://127.0.0.1:8095",
         "ClickUrl": "http://127.0.0.1:8095",
