@@ -15,9 +15,12 @@ from functions.dynamic_content import handler as dynamic_content
 from infra.constructs.monitoring import LOSSES
 from infra.jobs import DYNAMIC_CONTENT
 from mailtailor.aws import decision_table, definitions
+from mailtailor.aws.block_objects import MANIFEST_KEY, BlockObjects
 from mailtailor.aws.direct import Patience
 from mailtailor.aws.startup import StartUp
+from mailtailor.content.block import Block
 from mailtailor.content.decision import MessageKey
+from mailtailor.content.versions import document
 from mailtailor.instant import HOUR, MINUTE
 from mailtailor.tracking.tokens import MailingToken, sign_mailing
 from tests.integration.aws_over_http import Trouble
@@ -87,7 +90,9 @@ FAULTS: Final = {
         for how, trouble in {"is throttled": THROTTLED, "fails": BROKEN, "hangs": HANGS, "is down": CLOSED}.items()
     },
     **{
-        f"S3 {how} at the start": Fault({"s3": trouble}, False, WITHOUT_PRODUCTS, {"CatalogUnreadable"})
+        f"S3 {how} at the start": Fault(
+            {"s3": trouble}, False, WITHOUT_PRODUCTS, {"CatalogUnreadable", "BlocksRefused"}
+        )
         for how, trouble in {"fails": BROKEN, "hangs": HANGS, "is down": CLOSED}.items()
     },
     **{
@@ -95,6 +100,9 @@ FAULTS: Final = {
         for how, trouble in {"throttles": THROTTLED, "fails": BROKEN, "hangs": HANGS, "is down": CLOSED}.items()
     },
     "everything hangs": Fault({"dynamodb": HANGS, "s3": HANGS}, True, STATIC, {"ContentFaults"}),
+    "it cannot be read which segments rule": Fault(
+        {"dynamodb:GetItem": BROKEN}, False, STATIC, {"ContentFaults", "DefinitionsUnreadable"}
+    ),
 }
 
 
@@ -123,14 +131,15 @@ def test_a_fault_costs_no_more_than_what_it_hides(
 
 
 @pytest.mark.parametrize(
-    ("trouble", "metric"), [({"s3": BROKEN}, "CatalogUnreadable"), ({"secretsmanager": BROKEN}, "SecretsUnreadable")]
+    ("trouble", "metrics"),
+    [({"s3": BROKEN}, {"CatalogUnreadable", "BlocksRefused"}), ({"secretsmanager": BROKEN}, {"SecretsUnreadable"})],
 )
 def test_what_was_read_before_serves_while_it_cannot_be_read_again(
-    world: Engine, capsys: pytest.CaptureFixture[str], tmp_path: Path, trouble: dict[str, Trouble], metric: str
+    world: Engine, capsys: pytest.CaptureFixture[str], tmp_path: Path, trouble: dict[str, Trouble], metrics: set[str]
 ) -> None:
     # given a function whose copies are old
     world.server.trouble |= trouble
-    (tmp_path / "offset").write_text(str(6 * MINUTE))
+    (tmp_path / "offset").write_text(str(11 * MINUTE))
 
     # when
     answer = world.fetch(r=recipient())
@@ -139,7 +148,7 @@ def test_what_was_read_before_serves_while_it_cannot_be_read_again(
 
     # then
     assert PERSONAL in answer["body"]
-    assert counted(capsys.readouterr().out) == {metric}
+    assert counted(capsys.readouterr().out) == metrics
 
 
 @pytest.mark.parametrize("content", [b"", b"{not json", b"[]", b"\xff\xfe"])
@@ -164,6 +173,43 @@ def test_a_corrupt_catalog_costs_the_products_at_the_start_and_nothing_later(
     assert WITHOUT_PRODUCTS in at_the_start
     assert "Candle" not in at_the_start
     assert counted(capsys.readouterr().out) == {"CatalogUnreadable"}
+
+
+def test_a_corrupt_manifest_leaves_the_blocks_as_deployed(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    world.s3.put_object(Bucket="catalog", Key=MANIFEST_KEY, Body=b"{not json")
+    world.start(monkeypatch)
+
+    # then
+    assert PERSONAL in world.fetch(r=recipient())["body"]
+    assert counted(capsys.readouterr().out) == {"BlocksRefused"}
+    # then: nobody knows whether this one was published, so its mail does not fail
+    assert world.fetch("/content/other", r=recipient())["statusCode"] == 200
+
+
+def test_a_version_that_is_not_what_was_approved_is_not_shown(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given a version that somebody wrote over
+    objects = BlockObjects(world.s3, "catalog")
+    made = document(Block.model_validate(block("hero", "<p>Approved.</p>")))
+    objects.add("hero", made)
+    objects.change(lambda manifest: manifest.pushed("hero", made.sha256, 1).shown("hero"))
+    key = next(one["Key"] for one in world.s3.list_objects_v2(Bucket="catalog", Prefix="blocks/versions/")["Contents"])
+    approved = world.s3.get_object(Bucket="catalog", Key=key)["Body"].read()
+    world.start(monkeypatch)
+    assert "Approved." in world.fetch(r=recipient())["body"]
+
+    # when
+    world.s3.put_object(Bucket="catalog", Key=key, Body=approved.replace(b"Approved.", b"Forged.00"))
+    world.start(monkeypatch)
+    answer = world.fetch(r=recipient())["body"]
+
+    # then
+    assert PERSONAL in answer
+    assert counted(capsys.readouterr().out) == {"BlocksRefused"}
 
 
 def test_a_corrupt_profile_gives_the_fallback(world: Engine, capsys: pytest.CaptureFixture[str]) -> None:
