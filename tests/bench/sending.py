@@ -38,6 +38,8 @@ from tests.e2e.people import keyring
 
 PARTS: Final = (".html", ".txt", ".html")
 """What an ESP asks for a mail: its HTML, its text, and once more to be sure."""
+PROGRESS: Final = 1_000
+"""Recipients after which a line tells how far it is."""
 AT_ONCE: Final = 25
 """DynamoDB's limit of items in one BatchWriteItem."""
 BINS: Final = (10, 20, 50, 100, 200, 400, 800, 1_000, 2_000, 5_000)
@@ -141,8 +143,10 @@ def _fetch(system: System, ids: Sequence[str], clients: int) -> Sent:
 
     with httpx.Client(limits=httpx.Limits(max_connections=clients)) as client, ThreadPoolExecutor(clients) as pool:
         client.get(f"{system.base_url}/content/hero", timeout=60)
-        for _ in pool.map(lambda profile_id: one(client, profile_id), ids):
-            pass
+        for done, _ in enumerate(pool.map(lambda profile_id: one(client, profile_id), ids), start=1):
+            if done % PROGRESS == 0:
+                with lock:
+                    print(f"{done} recipients, {dict(sent.statuses)}", file=sys.stderr, flush=True)
     sent.milliseconds.sort()
     sent.decisions = _decisions(system)
     return sent
