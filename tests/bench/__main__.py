@@ -240,11 +240,35 @@ def clock() -> Iterator[Figure]:
         yield Figure(f"{of}: click to changed content, p99 meanwhile to before", ratio, "x", 2)
 
 
+def sending() -> Iterator[Figure]:
+    """A small send on a local system; `python -m tests.bench.sending --recipients 20000` is a large one."""
+    from tests.bench.sending import send  # noqa: PLC0415
+
+    sent = send(100, clients=4)
+    yield Figure("a send, local: answers other than 200", len(sent.milliseconds) - sent.statuses[200], "", 0)
+    yield Figure("a send, local: decisions stored a message", sent.decisions[0] / sent.recipients, "", 1)
+    for share, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (1.0, "max")):
+        yield Figure(f"a send, local: a fetch, {name}", sent.at(share), "ms")
+
+
 def main() -> int:
     """Measure, print and write."""
     console = Console()
     figures: list[Figure] = []
-    for part in (handlers, content, mails, images, imports, events, segments, recomputing, capacity, path, clock):
+    for part in (
+        handlers,
+        content,
+        mails,
+        images,
+        imports,
+        events,
+        segments,
+        recomputing,
+        capacity,
+        path,
+        sending,
+        clock,
+    ):
         with console.status(f"{(part.__doc__ or '').splitlines()[0].rstrip('.')} ..."):
             figures += part()
     table = Table("what", "figure", "unit", "budget", "")

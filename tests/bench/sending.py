@@ -146,7 +146,7 @@ def _fetch(system: System, ids: Sequence[str], clients: int) -> Sent:
         for done, _ in enumerate(pool.map(lambda profile_id: one(client, profile_id), ids), start=1):
             if done % PROGRESS == 0:
                 with lock:
-                    print(f"{done} recipients, {dict(sent.statuses)}", file=sys.stderr, flush=True)
+                    Console(stderr=True).print(f"{done} recipients, {dict(sent.statuses)}")
     sent.milliseconds.sort()
     sent.decisions = _decisions(system)
     return sent
