@@ -71,7 +71,7 @@ def write_archive(people: int, folder: Path, told: Callable[[int], None] = lambd
     if not done.exists():
         parts = folder / f"parts-{people}"
         for first in range(0, people, AT_ONCE):
-            _write_part(first, min(AT_ONCE, people - first), folder, parts / f"{first:09}")
+            write_part(first, min(AT_ONCE, people - first), folder, parts / f"{first:09}")
             told(first)
         join(parts, folder / "unfinished")
         (folder / "unfinished").rename(done)
@@ -79,7 +79,8 @@ def write_archive(people: int, folder: Path, told: Callable[[int], None] = lambd
     return sorted(str(path) for path in done.glob("*/*/*.parquet"))
 
 
-def _write_part(first: int, people: int, folder: Path, target: Path) -> None:
+def write_part(first: int, people: int, folder: Path, target: Path) -> None:
+    """Write the files of some people, as they come; beside them lie what `population.write` writes."""
     if target.exists():
         return
     write(people, folder, first=first)

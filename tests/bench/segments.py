@@ -234,12 +234,13 @@ def live(engine: Engine, folder: Path, number: int) -> Lives:
     lives = Lives()
     for someone in people(folder, 0, number):
         started = time.process_time()
-        _live(engine, someone.profile, someone.events, lives)
+        live_on(engine, someone.profile, someone.events, END, lives)
         lives.seconds += time.process_time() - started
     return lives
 
 
-def _live(engine: Engine, profile: Profile, events: list[Happened], lives: Lives) -> None:
+def live_on(engine: Engine, profile: Profile, events: Iterable[Happened], until: Instant, lives: Lives) -> None:
+    """Let somebody live on until an instant, and count what that takes."""
     for event in events:
         _sleep(engine, profile, event.received_at, lives)
         affected = tell(engine, profile, event, event.received_at)
@@ -247,7 +248,7 @@ def _live(engine: Engine, profile: Profile, events: list[Happened], lives: Lives
         lives.flips_by_time += sum(flip.reason == "time" for flip in flips)
         lives.flips_by_event += sum(flip.reason != "time" for flip in flips)
         lives.events += 1
-    _sleep(engine, profile, END, lives)
+    _sleep(engine, profile, until, lives)
 
 
 def _sleep(engine: Engine, profile: Profile, until: Instant, lives: Lives) -> None:
