@@ -33,6 +33,7 @@ def once(system: System) -> float:
     recipient.content()
     started = time.perf_counter()
     recipient.click(product_id="85123A", category="Lighting")
-    while recipient.content()["variant"] != "products":
+    # Under load the CDN may answer in the function's place, and then names no variant.
+    while recipient.content().get("variant") != "products":
         time.sleep(0.01)
     return time.perf_counter() - started
