@@ -73,6 +73,8 @@ def is_revealed(bug: EffectBug) -> bool:
         ended = subprocess.run(
             [sys.executable, "-c", PROGRAM, bug.function, bug.request, bug.outcome],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([directory, str(ROOT)])},
+            # Python looks there first, and would find the functions without the bug here.
+            cwd=directory,
             capture_output=True,
             text=True,
             check=False,
