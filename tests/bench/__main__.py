@@ -26,6 +26,9 @@ CROWD = int(os.environ.get("CROWD", "2000"))
 PEOPLE = 5_000
 """Of the population that segments are measured on; the busiest thousandth decides what is remembered at most."""
 
+ARCHIVED = 20_000
+"""Of the population whose archive is made; `tests.bench.everybody` does it for any number."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -209,6 +212,18 @@ def recomputing() -> Iterator[Figure]:
             yield Figure(f"{of}: share of the time that reading takes", done.reading / seconds, "")
 
 
+def everybody() -> Iterator[Figure]:
+    """Everybody evaluated at once, by columns."""
+    from tests.bench.everybody import measure  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as name:
+        done = measure(ARCHIVED, Path(name))
+    of = "evaluated by columns, with next turn, two cores"
+    yield Figure(f"{of}: people", done.people / (done.work / 2), "/s", more_is_better=True)
+    yield Figure(f"{of}: their events", done.events / (done.work / 2), "/s", more_is_better=True)
+    yield Figure(f"{of}: work of SQL that tells truth alone", done.work / done.sql_work, "x")
+
+
 def path() -> Iterator[Figure]:
     """The whole path on a local system."""
     from tests.bench.path import click_to_content  # noqa: PLC0415
@@ -264,6 +279,7 @@ def main() -> int:
         events,
         segments,
         recomputing,
+        everybody,
         capacity,
         path,
         sending,

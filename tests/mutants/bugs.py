@@ -29,5 +29,10 @@ class Bug(NamedTuple):
     wrong: str
     quick: bool = False
 
+    @property
+    def of_columns(self) -> bool:
+        """Whether it is in what evaluates everybody at once."""
+        return self.module.startswith("columns/")
+
 
 BUGS: Final = [Bug(**one) for one in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))]
