@@ -205,6 +205,30 @@ def test_a_column_of_a_later_form_is_kept(connection: DuckDBPyConnection, tmp_pa
     ]
 
 
+def test_properties_asked_of_nearly_every_row_become_columns(connection: DuckDBPyConnection, tmp_path: Path) -> None:
+    # given: one event that has them, one longer than is parsed, and one that is no JSON to DuckDB
+    said = {"campaign": "été", "position": 0, "machine": True}
+    long, half = {"campaign": "x" * joining.MAX_PROPERTIES}, {"campaign": "\ud83d"}
+    some = [event(number, properties=told) for number, told in enumerate((said, long, half))]
+    write(tmp_path, [part for part in parts({"m": some}) if not part.mail], connection)
+    files = sorted(tmp_path.glob("events/*/*/*.parquet"))
+    # when: once, and what came of that once more
+    for _ in range(2):
+        join_some(tmp_path, connection, files)
+        files = sorted(tmp_path.glob("events/*/*/*.parquet"))
+    # then
+    found = connection.execute(
+        """SELECT id_number = md5_number_lower(id), profile_number = md5_number_lower(profile_id), property_campaign,
+            property_position, property_machine, property_category FROM read_parquet($file) ORDER BY id""",
+        {"file": str(files[0])},
+    ).fetchall()
+    assert found == [
+        (True, True, '"été"', "0", "true", None),
+        (None, True, None, None, None, None),
+        (None, True, None, None, None, None),
+    ]
+
+
 def test_erased_rows_go_and_nobody_elses(connection: DuckDBPyConnection, tmp_path: Path) -> None:
     # given: what Anna did before she asked to be forgotten and after, and what Bob did
     asked = NOON + 30 * SECOND
