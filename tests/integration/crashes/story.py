@@ -385,7 +385,7 @@ def _check_esp(world: Cloud, members: Mapping[str, set[str]]) -> None:
     # A repetition carries the same webhook id, by which a receiver may drop it too.
     assert all(len(ids) == 1 for ids in esp.ids.values())
     for who, name, version in stored:
-        assert max(arrived[who, name]) >= version
+        assert max(arrived.get((who, name), [0])) >= version
     for (who, name), applied in esp.applied.items():
         assert [one for one, _ in applied] == sorted({one for one, _ in applied})
         assert applied[-1][1] == (name in members.get(who, set()))
