@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.bench.content import first_answers
+from tests.bench.content import first_answer
 
 FUNCTIONS: Final = ("open_pixel", "click_redirect")
 ROUNDS: Final = 7
@@ -40,8 +40,8 @@ def test_content_loads_no_sdk() -> None:
 
 
 def test_the_first_answer_takes_at_most_twice_an_import_of_boto3(tmp_path: Path) -> None:
-    ours, theirs = (min(times) for times in zip(*first_answers(tmp_path, runs=ROUNDS), strict=True))
-    assert ours <= 2 * theirs
+    # The median of pairs measured in turn: what else the machine does slows both of a pair.
+    assert first_answer(tmp_path, runs=ROUNDS) <= 2
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

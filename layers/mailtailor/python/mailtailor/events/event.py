@@ -7,16 +7,15 @@ that changes its meaning or goes away needs a new one, which readers of the arch
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from mailtailor.consent.policy import Basis, Purpose
+from mailtailor.events.names import EventType as EventType  # noqa: PLC0414 - names of events are looked for here
+from mailtailor.events.names import ProfileId as ProfileId  # noqa: PLC0414
 from mailtailor.instant import Instant
 from mailtailor.profiles.identity import IdentityKind
-
-EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 
 MAX_EVENT_ID: Final = 200
 _WORD_BREAK: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")

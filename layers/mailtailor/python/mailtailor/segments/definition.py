@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from mailtailor.consent.policy import Purpose
-from mailtailor.events.event import EventType
+from mailtailor.events.names import EventType
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
 
 MAX_WINDOW: Final = 400 * DAY
