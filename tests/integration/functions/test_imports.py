@@ -34,6 +34,11 @@ def test_content_does_not_load_what_draws_images() -> None:
     assert "PIL" not in loaded
 
 
+def test_content_loads_nothing_that_blocks_are_published_with() -> None:
+    loaded = printed("import sys, functions.dynamic_content.handler; print(*sys.modules)").split()
+    assert not {"css_inline", "mjml", "tinycss2", "mailtailor.content.compile", "mailtailor.content.lint"} & set(loaded)
+
+
 def test_content_loads_no_sdk() -> None:
     loaded = printed("import sys, functions.dynamic_content.handler; print(*sys.modules)").split()
     assert not {"boto3", "botocore.session", "botocore.client", "duckdb", "urllib3", "yaml"} & set(loaded)

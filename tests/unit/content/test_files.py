@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailtailor.content.files import check_references, load_blocks, load_offers
+from mailtailor.content.files import check_block, check_references, load_blocks, load_offers
 from mailtailor.definition_files import DefinitionError
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
@@ -84,6 +84,51 @@ def test_a_mistake_is_named_by_file_and_line(
     # then
     assert place in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("inserted", "line", "message"),
+    [
+        ('<img src="https://shop.example/a.png" width="1">', 2, "without alt"),
+        ("<style>td { color: #222222 </style><link rel=stylesheet href=a.css>", 2, "nothing is fetched"),
+        ("<table>{% if offer.code is defined %}code{% endif %}<tr><td>x</td></tr></table>", 1, "text between rows"),
+    ],
+)
+def test_what_clients_and_people_stumble_over_stops_with_file_and_line(
+    blocks: Path, inserted: str, line: int, message: str
+) -> None:
+    # given
+    template = blocks / "hero" / "offer.html.j2"
+    template.write_text(f"<style>td {{ color: #222222 }}</style>\n{inserted}", encoding="utf-8")
+
+    # then
+    with pytest.raises(DefinitionError, match=rf"offer\.html\.j2:{line}: .*{message}"):
+        load_blocks(blocks)
+
+
+def test_a_block_is_compiled_when_it_is_read(blocks: Path) -> None:
+    # given a template with a style sheet
+    template = blocks / "hero" / "offer.html.j2"
+    template.write_text("<style>p { color: #222222 }</style><p>{{ offer.text }}</p>", encoding="utf-8")
+
+    # when
+    (hero,) = load_blocks(blocks)
+
+    # then
+    assert hero.variants[1].template == '<p style="color: #222222;">{{ offer.text }}</p>\n'
+
+
+def test_what_only_needs_thought_is_told_and_stops_nothing(blocks: Path) -> None:
+    # given
+    template = blocks / "hero" / "offer.html.j2"
+    template.write_text('<div style="display:flex">{{ offer.text }}</div>', encoding="utf-8")
+
+    # when
+    checked = check_block(blocks / "hero" / "block.yaml")
+
+    # then
+    assert checked.block is not None
+    assert "offer.html.j2:1: warning: display:flex: not in Outlook (Windows)" in map(str, checked.findings)
 
 
 def test_an_audience_that_is_no_segment_is_named_with_what_was_meant(blocks: Path) -> None:

@@ -23,6 +23,9 @@ RESERVED: Final = frozenset({"r", "m"})
 CONTEXTS: Final = ("request", "last_viewed", "last_purchased", "place")
 """What `when` may look at, each with names of its own behind a dot."""
 
+_HOST: Final = r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}$"
+_SLUG: Final = r"^(css|html|image)-[a-z0-9-]{1,60}$"
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE)]
 """A template's text. In a block.yaml it is the name of the file that holds the text."""
@@ -129,6 +132,10 @@ class Block(_Definition):
         Who may keep an answer.
     max_bytes
         The largest answer, in bytes of UTF-8.
+    hosts
+        The hosts that addresses written into the templates may name; without any, all.
+    enhancements
+        Features (slugs of Can I email) that the templates do without where they are missing, so nobody need be told.
     fallback, fallback_text
         No templates: shown as they stand, without consent, without a profile, and when all else fails. Empty shows
         nothing.
@@ -144,6 +151,8 @@ class Block(_Definition):
     blocks: dict[Name, Nested] = Field(default_factory=dict, max_length=8)
     cache: Cache = Field(default_factory=Cache)
     max_bytes: int = Field(default=MAX_BYTES, ge=1_000, le=60_000, strict=True)
+    hosts: tuple[Annotated[str, StringConstraints(pattern=_HOST)], ...] = Field(default=(), max_length=50)
+    enhancements: tuple[Annotated[str, StringConstraints(pattern=_SLUG)], ...] = Field(default=(), max_length=50)
     fallback: Static
     fallback_text: Static = ""
 

@@ -6,18 +6,23 @@ with sample data; every error names the file and the line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from mailtailor.content.block import CONTEXTS, Block
+from mailtailor.content.clients import Support
+from mailtailor.content.compile import CannotCompile, compiled
 from mailtailor.content.countdown import Countdown, CountdownList, end_text
 from mailtailor.content.html_text import text_of
+from mailtailor.content.inputs import Value
+from mailtailor.content.lint import Finding, Rules, lint
 from mailtailor.content.offer import OfferList
 from mailtailor.content.sandbox import did_you_mean
 from mailtailor.content.select import PLACE
-from mailtailor.content.trial import check_templates
+from mailtailor.content.trial import check_templates, largest_answer
 from mailtailor.definition_files import DefinitionError, line_in, load
 from mailtailor.segments.definition import InSegment, SegmentDefinition
 from mailtailor.segments.engine import BadReference, Engine
@@ -26,6 +31,8 @@ from mailtailor.segments.vocabulary import KNOWN, Unknown, ValueType, Vocabulary
 BLOCK_FILE: Final = "block.yaml"
 NOTHING: Final = "nothing"
 """What a block names as its fallback that shows nothing when all variants fail."""
+WARN_FROM: Final = 0.8
+"""Of the size budget: with longer names and addresses than the sample's, an answer soon is too large."""
 _OF_PRODUCTS: Final[Mapping[str, ValueType]] = {"product_id": "text", "category": "text", "price": "number"}
 _CONTEXT_TYPES: Final[Mapping[str, Mapping[str, ValueType]]] = {
     "last_viewed": _OF_PRODUCTS,
@@ -80,19 +87,96 @@ def _written_out(path: Path, index: int, countdown: Countdown) -> Countdown:
     return countdown.model_copy(update={"until": countdown.until or end_text(countdown, zone)})
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A block as it is published, None if there are errors, and what there is to say of its templates."""
+
+    block: Block | None
+    findings: tuple[Finding, ...]
+
+
 def load_block(path: Path) -> Block:
-    """Return the block of a `block.yaml`, its templates compiled and tried; raise `DefinitionError` as `load_blocks`.
+    """Return the block of a `block.yaml`, compiled and tried; raise `DefinitionError` as `load_blocks` does.
 
     What it refers to outside, segments and other blocks, is not looked for: see `check_references`.
+    """
+    checked = check_block(path)
+    if checked.block is None:
+        error = checked.findings[0]
+        raise DefinitionError(path.parent / error.file, error.line, _sentence(error.message))
+    return checked.block
+
+
+def check_block(path: Path) -> Checked:
+    """Return the block of a `block.yaml` with all that there is to say of its templates, errors first.
+
+    Raises
+    ------
+    DefinitionError
+        If it cannot be used at all; names file and line of the first fault.
     """
     named = load(path, Block)
     if named.name != path.parent.name:
         message = f"the block is named {named.name!r}, its directory {path.parent.name!r}; make them equal."
         raise DefinitionError(path, line_in(path, ("name",)), message)
     _check_contexts(path, named)
-    block = _inlined(path, named)
-    check_templates(path.parent, named, block)
-    return block
+    source = _with_texts(path, named)
+    check_templates(path.parent, named, source)
+    found = sorted(_findings(named, source), key=lambda finding: finding.level != "error")
+    if found and found[0].level == "error":
+        return Checked(None, tuple(found))
+    block = _compiled(path, named, source)
+    return Checked(block, (*found, *_size_findings(path, block)))
+
+
+def _html_files(named: Block, source: Block) -> Iterator[tuple[str, str, dict[str, Value], bool]]:
+    """Yield the HTML files of a block: name, text, what inputs hold in it, and whether it is a template."""
+    for variant, texts in zip(named.variants, source.variants, strict=True):
+        yield variant.template, texts.template, source.values(variant.set), True
+    for name, file in named.parts.items():
+        yield file, source.parts[name], source.values(), True
+    if source.fallback:
+        yield named.fallback, source.fallback, {}, False
+
+
+def _findings(named: Block, source: Block) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for file, text, values, is_template in _html_files(named, source):
+        if file not in seen:
+            seen.add(file)
+            support = Support(named.enhancements)
+            yield from lint(file, text, Rules(named.hosts, values, tracked=is_template, support=support))
+
+
+def _size_findings(path: Path, block: Block) -> Iterator[Finding]:
+    largest = largest_answer(block)
+    if largest > block.max_bytes * WARN_FROM:
+        message = f"an answer may be {largest:,} bytes; {block.max_bytes:,} are the most, and the next variant answers"
+        yield Finding("warning", path.name, line_in(path, ("max_bytes",)), message)
+
+
+def _compiled(path: Path, named: Block, source: Block) -> Block:
+    """Return the block with its HTML as it is rendered, and a plain-text fallback if it has none."""
+
+    def html(file: str, text: str) -> str:
+        try:
+            return compiled(text, file)
+        except CannotCompile as error:
+            raise DefinitionError(path.parent / file, error.line, _sentence(str(error))) from error
+
+    data = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for index, variant in enumerate(named.variants):
+        data["variants"][index]["template"] = html(variant.template, source.variants[index].template)
+    if source.parts:
+        data["parts"] = {name: html(file, source.parts[name]) for name, file in named.parts.items()}
+    if source.fallback:
+        data["fallback"] = html(named.fallback, source.fallback)
+    if not named.fallback_text:
+        data["fallback_text"] = text_of(data["fallback"])
+    try:
+        return Block.model_validate(data)
+    except ValueError as error:
+        raise DefinitionError(path, 1, "a template is longer than 64,000 characters, compiled.") from error
 
 
 def check_references(
@@ -189,22 +273,11 @@ def _check_contexts(path: Path, block: Block) -> None:
                 raise DefinitionError(path, line, f"{name}: {fault}.")
 
 
-def _inlined(path: Path, named: Block) -> Block:
+def _with_texts(path: Path, named: Block) -> Block:
     """Return the block with each file name replaced by the file's text."""
 
     def text(file: str, *location: int | str) -> str:
-        line = line_in(path, location)
-        if "/" in file or "\\" in file:
-            raise DefinitionError(path, line, f"{file!r} must be a file beside {BLOCK_FILE}.")
-        try:
-            content = (path.parent / file).read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            raise DefinitionError(path, line, f"the template file {file!r} is missing.") from error
-        except UnicodeDecodeError as error:
-            raise DefinitionError(path.parent / file, 1, "the file is not UTF-8 text.") from error
-        if not content.strip():
-            raise DefinitionError(path.parent / file, 1, "the file is empty.")
-        return content
+        return _file_text(path, file, line_in(path, location))
 
     data = named.model_dump(mode="json", by_alias=True, exclude_unset=True)
     for index, variant in enumerate(named.variants):
@@ -214,13 +287,27 @@ def _inlined(path: Path, named: Block) -> Block:
     if named.parts:
         data["parts"] = {name: text(file, "parts", name) for name, file in named.parts.items()}
     data["fallback"] = "" if named.fallback == NOTHING else text(named.fallback, "fallback")
-    data["fallback_text"] = (
-        text(named.fallback_text, "fallback_text") if named.fallback_text else text_of(data["fallback"])
-    )
+    if named.fallback_text:
+        data["fallback_text"] = text(named.fallback_text, "fallback_text")
     try:
         return Block.model_validate(data)
     except ValueError as error:
         raise DefinitionError(path, 1, "a template is longer than 64,000 characters.") from error
+
+
+def _file_text(path: Path, file: str, line: int) -> str:
+    """Return the text of a file that a `block.yaml` names at `line`."""
+    if "/" in file or "\\" in file or file.startswith("."):
+        raise DefinitionError(path, line, f"{file!r} must be a file beside {BLOCK_FILE}.")
+    try:
+        content = (path.parent / file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise DefinitionError(path, line, f"the template file {file!r} is missing.") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(path.parent / file, 1, "the file is not UTF-8 text.") from error
+    if not content.strip():
+        raise DefinitionError(path.parent / file, 1, "the file is empty.")
+    return content
 
 
 def _sentence(text: str) -> str:

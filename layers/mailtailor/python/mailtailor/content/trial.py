@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 
-from mailtailor.content.block import Block, Variant
+from mailtailor.content.block import MAX_TEMPLATE, Block, Variant
 from mailtailor.content.catalog import Product
 from mailtailor.content.offer import Offer
 from mailtailor.content.render import Format, Renderer, template_name
@@ -141,12 +141,26 @@ def samples(block: Block, variant: Variant) -> Iterator[dict[str, Any]]:
     )
 
 
+def largest_answer(block: Block) -> int:
+    """Return the size in bytes of the largest answer that the samples give."""
+    renderer = Renderer(block.model_copy(update={"max_bytes": MAX_TEMPLATE * 10}))
+    return max(
+        len(renderer.render(variant, Format.HTML, data, _tracked, lambda _: "").encode())
+        for variant in block.variants
+        for data in samples(block, variant)
+    )
+
+
+def _tracked(url: str, *, product_id: str, category: str) -> str:  # noqa: ARG001 - as links are made
+    return url + "x" * LINK_LENGTH
+
+
 def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Path]) -> None:
     """Render with sample data, for the names inside `offer` and `products`, and for sizes."""
     path = files[template_name(variant, form)]
     try:
         for data in samples(renderer.block, variant):
-            renderer.render(variant, form, data, lambda url, **_: url + "x" * LINK_LENGTH, lambda _: "")
+            renderer.render(variant, form, data, _tracked, lambda _: "")
     except UndefinedError as error:
         hint = "Not everybody has everything: test `is defined`, or write `| default('...')`, or state what it needs."
         place, line = _place(error, files, path)
