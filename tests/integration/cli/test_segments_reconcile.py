@@ -37,7 +37,7 @@ class System(Connection):
     result: Result | None = None
 
     def client(self, service: str) -> Any:
-        return self if service == "lambda" else boto3.client("dynamodb", region_name="eu-west-1")  # type: ignore[call-overload]
+        return self if service == "lambda" else boto3.client("dynamodb", region_name="eu-west-1")
 
     def invoke(self, *, FunctionName: str, Payload: str) -> dict[str, Any]:  # noqa: N803
         assert (FunctionName, json.loads(Payload)) == ("reconcile-function", {"asked": True})
