@@ -60,7 +60,7 @@ class ArchivedLives:
     def _life(self, number: int) -> list[dict[str, Any]]:
         """Return somebody's rows."""
         chance = self.chance
-        allowed = {"personalization": chance.random() < 0.95, "tracking": chance.random() < 0.9}
+        allowed = {"personalization": chance.random() < 0.93, "tracking": chance.random() < 0.85}
         rows = [self._row(f"{number}-told", "identified", 40, attributes=self.rules.statement(), consent=allowed)]
         for count in range(chance.choice([0, 3, 10, 25])):
             rows.append(self._happened(f"{number}-{count}"))
@@ -70,8 +70,9 @@ class ArchivedLives:
             rows += self._more_of(again)
         if chance.random() < 0.3:
             rows.append(self._row(f"{number}-more", "identified", 3, attributes=self.rules.statement()))
-        if chance.random() < 0.1:
-            rows.append(self._row(f"{number}-no", "consent_changed", 2, consent={"tracking": chance.random() < 0.5}))
+        if chance.random() < 0.25:
+            changed = {chance.choice(["tracking", "personalization"]): chance.random() < 0.6}
+            rows.append(self._row(f"{number}-changed", "consent_changed", 2, consent=changed))
         if chance.random() < 0.02:
             rows.append(self._row(f"{number}-ahead", chance.choice(EVENTS), -chance.randint(1, 3)))
         return rows
