@@ -10,7 +10,19 @@ import typer
 from rich.console import Console
 
 from mailtailor.errors import MailtailorError
-from mailtailor_cli import admin, blocks, campaigns, definitions, esp, events, ingest_keys, privacy, segments, tokens
+from mailtailor_cli import (
+    admin,
+    block_versions,
+    blocks,
+    campaigns,
+    definitions,
+    esp,
+    events,
+    ingest_keys,
+    privacy,
+    segments,
+    tokens,
+)
 from mailtailor_cli.block_preview import coverage, preview
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
@@ -33,6 +45,12 @@ segments.app.command()(definitions.versions)
 segments.app.command()(definitions.diff)
 segments.app.command()(recompute)
 segments.app.command()(reconcile)
+blocks.app.command()(block_versions.check)
+blocks.app.command()(block_versions.push)
+blocks.app.command()(block_versions.publish)
+blocks.app.command()(block_versions.rollback)
+blocks.app.command("list")(block_versions.list_)
+blocks.app.command()(block_versions.versions)
 blocks.app.command()(preview)
 blocks.app.command()(coverage)
 app.add_typer(tokens.app, name="tokens")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from mailtailor.aws.block_objects import MANIFEST_KEY, status, version_key
+from mailtailor.aws.block_objects import MANIFEST_KEY, MAX_BYTES, status, version_key
 from mailtailor.aws.observability import count, logger
 from mailtailor.content.audience import RuleOf
 from mailtailor.content.block import Block
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 RETRY_AFTER: Final = 10 * SECOND
 """After a failure; sooner would spend each fetch's time budget on an S3 that is down."""
-MAX_BYTES: Final = 4_000_000
-"""Of a manifest or a version; nothing that we write is as large."""
 
 
 @dataclass(frozen=True, slots=True)

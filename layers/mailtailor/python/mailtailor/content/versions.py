@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mailtailor.content.block import Block, Name
+from mailtailor.content.sandbox import did_you_mean
 from mailtailor.errors import BadInput, Conflict, NotFound
 from mailtailor.instant import Instant
 
@@ -20,6 +21,8 @@ MAX_VERSIONS: Final = 50
 """Of one block that are kept; the oldest go first, but for those that a roll-back could return to."""
 MAX_BLOCKS: Final = 500
 MAX_STEPS_BACK: Final = 20
+MAX_NOTE: Final = 100
+"""Characters; the manifest holds the notes of all versions."""
 DEPLOYED: Final = 0
 """The version that the functions were deployed with."""
 
@@ -32,11 +35,12 @@ class _Entry(BaseModel):
 
 
 class Version(_Entry):
-    """One version: its number, the SHA-256 of its document, and when it was made."""
+    """One version: its number, the SHA-256 of its document, when it was made, and what for."""
 
     number: Annotated[int, Field(ge=1, strict=True)]
     sha256: Digest
     at: Instant
+    note: Annotated[str, StringConstraints(max_length=MAX_NOTE)] = ""
 
 
 class History(_Entry):
@@ -74,15 +78,15 @@ class Manifest(_Entry):
         history = self.blocks.get(name)
         return history.version(history.published) if history is not None else None
 
-    def pushed(self, name: str, digest: str, at: Instant, *, after: int | None = None) -> Manifest:
+    def pushed(self, name: str, digest: str, at: Instant, *, note: str = "", after: int | None = None) -> Manifest:
         """Return the manifest with a new version of a block; the same if its newest version is this one.
 
         Parameters
         ----------
         name, digest
             The block, and the SHA-256 of its document.
-        at
-            When.
+        at, note
+            When, and what for.
         after
             The newest version that whoever pushes knows of; None pushes in any case.
 
@@ -100,7 +104,9 @@ class Manifest(_Entry):
             return self
         if history is None and len(self.blocks) >= MAX_BLOCKS:
             raise BadInput(f"There are {MAX_BLOCKS} blocks already.")
-        made = Version(number=newest + 1, sha256=digest, at=at)
+        if len(note) > MAX_NOTE:
+            raise BadInput(f"The note is longer than {MAX_NOTE} characters.")
+        made = Version(number=newest + 1, sha256=digest, at=at, note=note)
         if history is None:
             return self._with(name, History(versions=(made,)))
         return self._with(name, history.model_copy(update={"versions": _kept((*history.versions, made), history)}))
@@ -113,7 +119,7 @@ class Manifest(_Entry):
         NotFound
             If there is no such version.
         """
-        history = self._history(name)
+        history = self.history(name)
         number = history.newest.number if number is None else number
         if number != DEPLOYED and history.version(number) is None:
             kept = f"{history.versions[0].number} to {history.newest.number}"
@@ -131,16 +137,18 @@ class Manifest(_Entry):
         NotFound
             If there is none.
         """
-        history = self._history(name)
+        history = self.history(name)
         if not history.before:
             raise NotFound(f"Nothing was published before what {name} shows.", "Publish a version by its number.")
         earlier = {"published": history.before[-1], "before": history.before[:-1]}
         return self._with(name, history.model_copy(update=earlier))
 
-    def _history(self, name: str) -> History:
+    def history(self, name: str) -> History:
+        """Return the versions of a block; raise `NotFound` if none was ever pushed."""
         history = self.blocks.get(name)
         if history is None:
-            raise NotFound(f"No version of the block {name} was pushed.", "Push it first: mailtailor blocks push")
+            meant = did_you_mean(name, self.blocks) or "."
+            raise NotFound(f"No version of the block {name} was pushed{meant}", "Push it first: mailtailor blocks push")
         return history
 
     def _with(self, name: str, history: History) -> Manifest:
