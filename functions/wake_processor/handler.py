@@ -17,7 +17,7 @@ from mailtailor.aws.startup import prepared
 from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.instant import SECOND
 from mailtailor.profiles.processing import WakeUpProcessor
-from mailtailor.profiles.wake_up import unpack
+from mailtailor.profiles.wake_up import pack, unpack
 from mailtailor.tracking.bursts import BurstSettings
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Settings:
     profiles_table: str
     definitions_table: str
     wake_ups_queue_url: str
+    rebuilds_queue_url: str
     refresh_seconds: int = 10
     provisional_seconds: int = 3_600
 
@@ -51,6 +52,7 @@ def connect() -> Dependencies:
     settings = from_environment(Settings)
     sqs, dynamodb = clients.sqs(), clients.dynamodb()
     clock = clock_from_environment(WitnessedClock(dynamodb))
+    rebuilds = Queue(client=sqs, url=settings.rebuilds_queue_url)
     processor = WakeUpProcessor(
         store=ProfileTable(client=dynamodb, table=settings.profiles_table),
         engine=live_definitions.for_writers(
@@ -61,6 +63,7 @@ def connect() -> Dependencies:
             bursts=BurstSettings(provisional=settings.provisional_seconds * SECOND),
         ),
         wake=WakeUps(Queue(client=sqs, url=settings.wake_ups_queue_url)),
+        rebuild=lambda profile_id: rebuilds.send_all(pack([profile_id])),
         clock=clock,
         pause=pause_after_conflict,
     )

@@ -362,9 +362,16 @@ class AppStack(Stack):
 
         wake_processor = self._add(
             jobs.WAKE_PROCESSOR,
-            [data.wake_ups.work_off(), data.profiles.process(), data.definitions.read(), data.wake_ups.send()],
+            [
+                data.wake_ups.work_off(),
+                data.profiles.process(),
+                data.definitions.read(),
+                data.wake_ups.send(),
+                data.rebuilds.send(),
+            ],
             **profiles,
             **self._live,
+            REBUILDS_QUEUE_URL=data.rebuilds.queue.queue_url,
         )
         QueueSource(self, "FromWakeUps", job=wake_processor, work=data.wake_ups, max_concurrency=wake_up_concurrency)
 

@@ -188,7 +188,9 @@ def rate(people: int) -> float:
     ids = [f"{number:022d}" for number in range(people)]
     one = leaver(ids[0], due=due)
     store.items = {each: encode(replace(one, id=each), ()) for each in ids}
-    waker = WakeUpProcessor(store=store, engine=engine(), wake=lambda _: None, clock=lambda: due)
+    waker = WakeUpProcessor(
+        store=store, engine=engine(), wake=lambda _: None, rebuild=lambda _: None, clock=lambda: due
+    )
     began = time.process_time()
     for begin in range(0, people, 25):
         assert not waker.wake_ups(ids[begin : begin + 25]).failed

@@ -45,7 +45,9 @@ def replay(everybody: list[list[Event]] | None = None) -> Replay:
         rebuild=lambda _: None,
         clock=lambda: now[0],
     )
-    waker = WakeUpProcessor(store=store, engine=segments, wake=lambda _: None, clock=lambda: now[0])
+    waker = WakeUpProcessor(
+        store=store, engine=segments, wake=lambda _: None, rebuild=lambda _: None, clock=lambda: now[0]
+    )
     result, due = Replay(), _Due(store)
     events = sorted(
         (event for person in everybody or people_events() for event in person), key=attrgetter("occurred_at")

@@ -56,7 +56,9 @@ def run(store: ProfileStore) -> None:
         rebuild=lambda _: None,
         clock=lambda: now[0],
     )
-    waker = WakeUpProcessor(store=store, engine=segments, wake=lambda _: None, clock=lambda: now[0])
+    waker = WakeUpProcessor(
+        store=store, engine=segments, wake=lambda _: None, rebuild=lambda _: None, clock=lambda: now[0]
+    )
     people = people_events()[:PEOPLE]
     for person in people:
         for event in person:

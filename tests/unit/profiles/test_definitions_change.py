@@ -139,7 +139,8 @@ class Shop:
         """Return a warm function."""
         engines = self.engines(failing=0.4)
         shared: Any = {"store": self.store, "engine": engines, "wake": self.wake, "clock": lambda: self.now}
-        return Processor(**shared, archive=self.archive, rebuild=self.rebuild), WakeUpProcessor(**shared)
+        shared["rebuild"] = self.rebuild
+        return Processor(**shared, archive=self.archive), WakeUpProcessor(**shared)
 
     def _rebuilder(self) -> Rebuilder:
         return Rebuilder(

@@ -100,7 +100,13 @@ class Life:
             clock=self.some_clock,
         )
         self.wakers = [
-            WakeUpProcessor(store=self.store, engine=self.engine, wake=self.wake, clock=self.some_clock)
+            WakeUpProcessor(
+                store=self.store,
+                engine=self.engine,
+                wake=self.wake,
+                rebuild=self.incomplete.add,
+                clock=self.some_clock,
+            )
             for _ in range(2)
         ]
 

@@ -15,6 +15,7 @@ from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
 from mailtailor.profiles.processing import OutOfTime, TooManyConflicts
 from mailtailor.profiles.projection import MAX_IDENTITIES
 from mailtailor.profiles.store import Conflict
+from mailtailor.segments.engine import Engine
 from tests.unit.profiles.memory_store import MemoryStore
 from tests.unit.profiles.world import (
     ANNA,
@@ -200,6 +201,24 @@ def test_a_wake_up_that_meets_a_writer_reads_again() -> None:
     assert (outcome.failed, outcome.conflicts) == ({}, 1)
     assert world.members() == {"recent_purchasers"}
     assert world.store.profile(ANNA).due_at == world.now + 7 * DAY
+
+
+def test_a_wake_up_that_finds_something_missing_asks_for_a_rebuild_before_it_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given that a hit which is settled now was in the way of others
+    world = World()
+    world.process(consented(), event("order_completed"))
+    world.now += 7 * DAY
+    monkeypatch.setattr(Engine, "prune", lambda *_: True)
+    done: list[str] = []
+    world.store.before = done.append
+    # when
+    world.waker.wake_ups([ANNA])
+    # then
+    assert world.rebuilds == [ANNA]
+    assert done.index("rebuild") < done.index("save")
+    assert world.store.profile(ANNA).incomplete
 
 
 def test_reads_are_exact_though_no_wake_up_ever_comes() -> None:

@@ -49,7 +49,9 @@ class Story:
             for name, one in self.rules.items()
         ]
         self.engine = Engine(definitions)
-        self.waker = WakeUpProcessor(store=self.store, engine=self.engine, wake=self.wake, clock=lambda: self.now)
+        self.waker = WakeUpProcessor(
+            store=self.store, engine=self.engine, wake=self.wake, rebuild=self.rebuild, clock=lambda: self.now
+        )
         self.processor = self.fresh()
         self.rivals: list[list[Event]] = []
         self.archived: dict[str, Event] = {}

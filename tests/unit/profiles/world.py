@@ -46,7 +46,9 @@ class World:
         self.rebuilds: list[str] = []
         self.engine = Engine(segments or SEGMENTS)
         self.processor = self.fresh()
-        self.waker = WakeUpProcessor(store=self.store, engine=self.engine, wake=self.wake, clock=lambda: self.now)
+        self.waker = WakeUpProcessor(
+            store=self.store, engine=self.engine, wake=self.wake, rebuild=self.rebuild, clock=lambda: self.now
+        )
 
     def fresh(self) -> Processor:
         return Processor(

@@ -302,8 +302,8 @@ class WakeUpProcessor:
     ----------
     store, engine
         The profiles, and what evaluates each.
-    wake
-        Where near wake-ups go.
+    wake, rebuild
+        Where near wake-ups and incomplete profiles go.
     clock
         Tells the current instant.
     pause
@@ -316,12 +316,14 @@ class WakeUpProcessor:
         store: ProfileStore,
         engine: Engines,
         wake: Wake,
+        rebuild: Rebuild,
         clock: Callable[[], Instant],
         pause: Pause = _at_once,
     ) -> None:
         self._store = store
         self._engine = engine
         self._wake = wake
+        self._rebuild = rebuild
         self._clock = clock
         self._pause = pause
 
@@ -357,10 +359,14 @@ class WakeUpProcessor:
                 if profile.due_at - now <= SKEW:
                     send_wake_up(self._wake, profile, now)
                 return
-            lateness = now - profile.due_at
+            lateness, whole_before = now - profile.due_at, not profile.incomplete
             engine = self._engine.of(profile.definitions)
             flips = projection.evaluate(profile, engine=engine, now=now, reason="time", touched=())
             send_wake_up(self._wake, profile, now)
+            if whole_before and profile.incomplete:
+                # Before the write: a wake-up that comes again after it finds nothing due. The rebuilder waits longer
+                # than this takes, and finds nothing to do if the write fails.
+                self._rebuild(profile.id)
             try:
                 self._store.save(loaded, flips)
             except Conflict:
