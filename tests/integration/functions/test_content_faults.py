@@ -20,6 +20,7 @@ from mailtailor.aws.direct import Patience
 from mailtailor.aws.startup import StartUp
 from mailtailor.content.block import Block
 from mailtailor.content.decision import MessageKey
+from mailtailor.content.files import load_block
 from mailtailor.content.versions import document
 from mailtailor.instant import HOUR, MINUTE
 from mailtailor.tracking.tokens import MailingToken, sign_mailing
@@ -28,7 +29,7 @@ from tests.integration.functions.capture_engine import KEYRING, PROFILE
 from tests.integration.functions.content_engine import DEFINITIONS, Engine, block, engine, recipient, viewed
 
 MESSAGE: Final = sign_mailing(KEYRING, MailingToken("spring"))
-STATIC: Final = (DEFINITIONS / "blocks" / "hero" / "fallback.html").read_text(encoding="utf-8")
+STATIC: Final = load_block(DEFINITIONS / "blocks" / "hero" / "block.yaml").fallback
 PERSONAL: Final = "Still thinking about the Candle?"
 WITHOUT_PRODUCTS: Final = "Hello Anna"
 HANGS: Final = Trouble(seconds=2.5)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from functions.dynamic_content import handler as dynamic_content
+from mailtailor.content.files import load_block
 from mailtailor.content.links import first_position
 from mailtailor.instant import MINUTE
 from mailtailor.tracking.tokens import MailingToken, Purpose, read_link, read_recipient, sign_mailing
@@ -27,7 +28,7 @@ from tests.integration.functions.content_engine import (
     viewed,
 )
 
-FALLBACK = (DEFINITIONS / "blocks" / "hero" / "fallback.html").read_text(encoding="utf-8")
+FALLBACK = load_block(DEFINITIONS / "blocks" / "hero" / "block.yaml").fallback
 
 
 @pytest.fixture
