@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Layer = Literal["runtime", "archive", "images", "webhooks", "mailtailor", "definitions"]
-LAYERS: Final[tuple[Layer, ...]] = ("runtime", "archive", "images", "webhooks", "mailtailor", "definitions")
+Layer = Literal["runtime", "archive", "images", "webhooks", "publishing", "mailtailor", "definitions"]
+LAYERS: Final[tuple[Layer, ...]] = (
+    "runtime",
+    "archive",
+    "images",
+    "webhooks",
+    "publishing",
+    "mailtailor",
+    "definitions",
+)
 LIBRARY: Final[tuple[Layer, ...]] = ("runtime", "mailtailor")
 
 
@@ -94,6 +102,8 @@ TRAIL_API: Final = Job(name="trail_api", timeout=29, memory=1769, layers=(*LIBRA
 BLOCK_PREVIEW: Final = Job(name="block_preview", timeout=10, memory=1024, layers=_WITH_DEFINITIONS)
 # A whole processor: it renders a block for up to 500 people while somebody waits.
 BLOCK_COVERAGE: Final = Job(name="block_coverage", timeout=29, memory=1769, layers=_WITH_DEFINITIONS)
+# A whole processor: it compiles a block and tries its templates while somebody waits.
+BLOCK_VERSIONS: Final = Job(name="block_versions", timeout=29, memory=1769, layers=(*_WITH_DEFINITIONS, "publishing"))
 
 JOBS: Final = (
     OPEN_PIXEL,
@@ -123,5 +133,6 @@ JOBS: Final = (
     TRAIL_API,
     BLOCK_PREVIEW,
     BLOCK_COVERAGE,
+    BLOCK_VERSIONS,
 )
 HOT: Final = (OPEN_PIXEL, CLICK_REDIRECT, DYNAMIC_CONTENT, OPEN_TIME_IMAGE)

@@ -145,8 +145,20 @@ class CatalogStore(PrivateBucket):
         """
         return [
             allow(["s3:GetObject"], self.arn_for_objects(CATALOG_KEY), self.arn_for_objects(f"{BLOCKS_PREFIX}*")),
-            allow(["s3:ListBucket"], self.bucket_arn),
+            self.find(),
         ]
+
+    def find(self) -> iam.PolicyStatement:
+        """Return the right to learn that something is not there."""
+        return allow(["s3:ListBucket"], self.bucket_arn)
+
+    def read_blocks(self) -> iam.PolicyStatement:
+        """Return the right to read blocks."""
+        return allow(["s3:GetObject"], self.arn_for_objects(f"{BLOCKS_PREFIX}*"))
+
+    def push_blocks(self) -> iam.PolicyStatement:
+        """Return the right to write versions of blocks, and which of them are published."""
+        return allow(["s3:PutObject"], self.arn_for_objects(f"{BLOCKS_PREFIX}*"))
 
 
 class Keys(secretsmanager.Secret):

@@ -171,7 +171,7 @@ class AppStack(Stack):
         self._archiving()
         self._keeping_the_archive()
         self._administration(api, base_url)
-        self._previews(api)
+        self._blocks(api)
         self._monitor(api)
         self._tell(api, base_url)
 
@@ -319,7 +319,7 @@ class AppStack(Stack):
             "/admin/profiles/{profile_id}/segments/{segment}/flips", (apigatewayv2.HttpMethod.GET,), job=trail_api
         )
 
-    def _previews(self, api: PublicApi) -> None:
+    def _blocks(self, api: PublicApi) -> None:
         data = self._data
         settings = {
             "PROFILES_TABLE": data.profiles.table_name,
@@ -331,7 +331,19 @@ class AppStack(Stack):
         api.admin_route("/admin/blocks/{block}/preview", POST, job=preview)
         coverage = self._add(jobs.BLOCK_COVERAGE, [data.profiles.sample(), *sources], **settings)
         api.admin_route("/admin/blocks/{block}/coverage", POST, job=coverage)
-        for function in (preview, coverage):
+        versions = self._add(
+            jobs.BLOCK_VERSIONS,
+            [data.definitions.read(), data.catalog.read_blocks(), data.catalog.find(), data.catalog.push_blocks()],
+            CATALOG_BUCKET=data.catalog.bucket_name,
+            **self._live,
+        )
+        get, put = (apigatewayv2.HttpMethod.GET,), (apigatewayv2.HttpMethod.PUT,)
+        api.admin_route("/admin/blocks", get, job=versions)
+        api.admin_route("/admin/blocks/{block}", put, job=versions)
+        api.admin_route("/admin/blocks/{block}/versions", get, job=versions)
+        api.admin_route("/admin/blocks/{block}/publish", POST, job=versions)
+        api.admin_route("/admin/blocks/{block}/rollback", POST, job=versions)
+        for function in (preview, coverage, versions):
             _accept_prefix(function.role, CATALOG, BLOCKS_PREFIX)
 
     def _processing(self, processor_concurrency: float, wake_up_concurrency: float) -> None:

@@ -80,6 +80,7 @@ ENVIRONMENT = {
     "profile_api": {"PROFILES_TABLE"} | LIVE_SETTINGS,
     "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
     "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
+    "block_versions": {"CATALOG_BUCKET"} | LIVE_SETTINGS,
 }
 OF_ALL = {
     *("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"),
@@ -87,7 +88,16 @@ OF_ALL = {
 }
 
 PREFIX_RIGHTS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("s3:PutObject",): ("/decisions/*", "/events/*", "/flips/*", "/mail/*", "/large/*", "/parked/*", "/erased/*"),
+    ("s3:PutObject",): (
+        "/blocks/*",
+        "/decisions/*",
+        "/events/*",
+        "/flips/*",
+        "/mail/*",
+        "/large/*",
+        "/parked/*",
+        "/erased/*",
+    ),
     ("s3:GetObject",): ("/blocks/*", "/decisions/*", "/events/*", "/flips/*", "/mail/*", "/large/*"),
     ("s3:DeleteObject",): ("/decisions/*", "/events/*", "/flips/*", "/mail/*"),
 }
@@ -446,6 +456,11 @@ def test_the_routes_are_the_public_contract(everything: Template) -> None:
         "GET /admin/profiles/{profile_id}/segments/{segment}/flips",
         "POST /admin/blocks/{block}/preview",
         "POST /admin/blocks/{block}/coverage",
+        "GET /admin/blocks",
+        "PUT /admin/blocks/{block}",
+        "GET /admin/blocks/{block}/versions",
+        "POST /admin/blocks/{block}/publish",
+        "POST /admin/blocks/{block}/rollback",
     }
 
 

@@ -184,7 +184,7 @@ def check_references(
     directory: Path,
     *,
     engine: Engine,
-    vocabulary: Vocabulary = KNOWN,
+    vocabulary: Vocabulary | None = KNOWN,
     others: Mapping[str, Block] | None = None,
 ) -> None:
     """Refuse audiences that ask for what nobody knows, and insertions of blocks that there are not.
@@ -198,7 +198,7 @@ def check_references(
     engine
         The segments.
     vocabulary
-        What their language may name.
+        What their language may name; None takes any name.
     others
         Blocks that exist besides, by name.
 
@@ -234,7 +234,7 @@ def _check_setting(path: Path, line: int, nested: Block, setting: Mapping[str, o
             raise DefinitionError(path, line, f"{name}: {error}.") from error
 
 
-def _check_audiences(path: Path, block: Block, engine: Engine, vocabulary: Vocabulary) -> None:
+def _check_audiences(path: Path, block: Block, engine: Engine, vocabulary: Vocabulary | None) -> None:
     for index, variant in enumerate(block.variants):
         if variant.audience is None:
             continue
@@ -246,7 +246,8 @@ def _check_audiences(path: Path, block: Block, engine: Engine, vocabulary: Vocab
                 message = f"there is no segment {condition.segment!r}{hint}"
                 raise DefinitionError(path, line_in(path, (*location, "segment")), _sentence(message))
         try:
-            check(SegmentDefinition(name="audience", description="An audience.", rule=variant.audience), vocabulary)
+            if vocabulary is not None:
+                check(SegmentDefinition(name="audience", description="An audience.", rule=variant.audience), vocabulary)
             engine.audience(variant.audience)
         except Unknown as error:
             raise DefinitionError(
