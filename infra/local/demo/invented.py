@@ -1,7 +1,8 @@
 """The demonstration's invented part: what the data set does not know about its customers.
 
 Names, consent, regions inside the United Kingdom, visits, mails, opens and clicks are made up from the customer's
-number alone, so they are the same on every machine and at every start. Orders are real and stay as they are.
+number alone, so they are the same on every machine and at every start. The stores are invented, too. Orders are real
+and stay as they are.
 All times here are historical; `Call.payload` shifts them.
 """
 
@@ -16,7 +17,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final, TypeVar
 
-from infra.local.demo.campaigns import CAMPAIGNS, Campaign, sent_at
+from infra.local.demo.campaigns import CAMPAIGNS, SHOP, Campaign, sent_at
 from infra.local.demo.sample import Customer, Order, Product, Sample
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_iso
 
@@ -50,6 +51,35 @@ REGIONS: Final[Mapping[str, int]] = {
     "Wales": 5,
 }
 """Regions and their shares in percent, roughly by population."""
+
+_STORES: Final[Mapping[str, tuple[str, ...]]] = {
+    "London": ("Covent Garden", "Greenwich", "Marylebone"),
+    "South East": ("Brighton", "Canterbury"),
+    "South West": ("Bath", "Totnes"),
+    "East of England": ("Norwich",),
+    "Midlands": ("Ludlow",),
+    "North West": ("Manchester",),
+    "Yorkshire": ("York",),
+    "Scotland": ("Edinburgh", "Glasgow"),
+    "Wales": ("Hay-on-Wye",),
+}
+
+
+def stores() -> list[dict[str, str]]:
+    """Return the shop's stores as the catalog lists them; the data set knows of none, and each says it is invented."""
+    return [
+        {
+            "id": place.lower().replace(" ", "-"),
+            "name": f"{SHOP}, {place}",
+            "street": f"{number} Lantern Row (invented)",
+            "city": "London" if region == "London" else place,
+            "region": region,
+            "country": HOME,
+            "hours": "Monday to Saturday, 10 to 18",
+        }
+        for region, places in _STORES.items()
+        for number, place in enumerate(places, start=7)
+    ]
 
 
 class Engagement(StrEnum):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
-from infra.local.demo.invented import CURRENCY, Person, invent
+from infra.local.demo.invented import CURRENCY, Person, invent, stores
 from infra.local.demo.sample import Sample, load
 from infra.local.system import System
 from mailtailor.errors import MailtailorError
@@ -154,6 +154,7 @@ def catalog(sample: Sample, base_url: str) -> dict[str, Any]:
             }
             for product in sample.products.values()
         ],
+        "stores": stores(),
     }
 
 

@@ -11,9 +11,12 @@ import httpx
 import pytest
 
 from infra.local.demo import seed as seeding
-from infra.local.demo.seed import ImportFailed, batches, is_stale, read_state, seed
+from infra.local.demo.invented import HOME, REGIONS
+from infra.local.demo.sample import load
+from infra.local.demo.seed import ImportFailed, batches, catalog, is_stale, read_state, seed
 from infra.local.system import System
 from mailtailor.content.catalog import parse
+from mailtailor.content.stores import nearest
 from mailtailor.instant import HOUR
 
 
@@ -125,3 +128,14 @@ def test_nothing_is_stale_before_the_first_import(system: System) -> None:
 def test_batches_keep_the_order_and_lose_nothing() -> None:
     calls = [{"n": number, "text": "ä" * 1_000} for number in range(2_500)]
     assert [json.loads(text)["n"] for batch in batches(calls) for text in batch] == list(range(2_500))
+
+
+def test_the_catalog_holds_a_store_near_everybody_at_home_and_says_that_it_is_invented() -> None:
+    # when
+    parsed = parse(json.dumps(catalog(load(), "http://127.0.0.1:8080")).encode())
+
+    # then
+    assert parsed.refused == 0
+    near = {region: nearest(parsed.catalog.stores, {"country": HOME, "region": region}) for region in REGIONS}
+    assert all(near.values())
+    assert all("(invented)" in found.store.street for one in near.values() for found in one)
