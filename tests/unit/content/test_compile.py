@@ -7,9 +7,11 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailtailor.content.compile import CannotCompile, compiled
-from mailtailor.content.markup import hide
+from mailtailor.content.markup import Unbalanced, hide
 from tests.unit.content.blocks import render
 
 OUTLOOK = (
@@ -203,3 +205,40 @@ def test_hiding_and_showing_changes_nothing(template: str) -> None:
     hidden = hide(template)
 
     assert hidden.shown(hidden.html) == template
+
+
+PIECES = (
+    "{{ x }}",
+    "{% if x %}",
+    "{% endif %}",
+    "{# a #}",
+    "<p>",
+    "</p>",
+    "<a href='",
+    "'>",
+    "<!--",
+    "-->",
+    "<td>",
+    " ",
+    "x",
+)
+
+
+@given(st.lists(st.sampled_from((*PIECES, '"', "{{", "%}", "<style>", "</style>", "é<", "<table>"))).map("".join))
+def test_hiding_and_showing_gives_back_any_template_or_refuses_it(template: str) -> None:
+    try:
+        hidden = hide(template)
+    except Unbalanced:
+        return
+
+    assert hidden.shown(hidden.html) == template
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_compiling_keeps_every_tag_and_all_text_in_order_or_refuses(template: str) -> None:
+    try:
+        html = compiled(f"<style>p {{ color: red }}</style>{template}", "a.html")
+    except CannotCompile:
+        return
+
+    assert re.findall(r"\{[{%#].*?[}%#]\}", html) == re.findall(r"\{[{%#].*?[}%#]\}", template)

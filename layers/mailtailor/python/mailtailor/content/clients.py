@@ -91,6 +91,11 @@ class Support:
         self._meant = frozenset(enhancements)
         self._used: dict[str, int] = {}
 
+    @property
+    def plainer(self) -> frozenset[str]:
+        """The features noted without which a layout holds, and only looks plainer."""
+        return frozenset(self._used) - _LAYOUT
+
     def _use(self, slug: str, line: int) -> None:
         if slug in _table() and slug not in self._meant:
             self._used.setdefault(slug, line)

@@ -141,11 +141,14 @@ def _html_files(named: Block, source: Block) -> Iterator[tuple[str, str, dict[st
 
 def _findings(named: Block, source: Block) -> Iterator[Finding]:
     seen: set[str] = set()
+    told: set[str] = set()
     for file, text, values, is_template in _html_files(named, source):
         if file not in seen:
             seen.add(file)
-            support = Support(named.enhancements)
+            # What only looks plainer is told once a block; what breaks a layout, in each file.
+            support = Support((*named.enhancements, *told))
             yield from lint(file, text, Rules(named.hosts, values, tracked=is_template, support=support))
+            told |= support.plainer
 
 
 def _size_findings(path: Path, block: Block) -> Iterator[Finding]:
