@@ -1,7 +1,7 @@
 """Compiles a block's HTML templates when it is published: MJML to HTML, style sheets into attributes.
 
 Nothing is fetched: a style sheet by reference is refused. What no attribute can hold, rules for small screens and dark
-mode, stays in one `<style>` at the beginning; which clients read it there is in docs/content.md.
+mode, stays in one `<style>` at the beginning, which not every client reads there.
 """
 
 from __future__ import annotations
