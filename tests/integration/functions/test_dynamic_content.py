@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -96,6 +97,22 @@ def test_html_json_and_text_are_of_one_block_and_private(world: Engine) -> None:
     assert types[".txt"] == "text/plain; charset=utf-8"
     assert {answer["headers"]["cache-control"] for answer in answers.values()} == {"private, no-store"}
     assert answers[".txt"]["body"].startswith("Hello Anna,\nStill thinking about the Candle?")
+
+
+def test_a_newsletter_holds_what_its_blocks_show_and_every_fetch_for_a_message_the_same(world: Engine) -> None:
+    # given
+    world.put_profile(viewed("2"))
+    message = sign_mailing(KEYRING, MailingToken("spring", "send-7"))
+
+    # when
+    first = world.fetch("/content/newsletter.html", r=recipient(), m=message)
+    world.put_profile(ordered("2"))
+    again = world.fetch("/content/newsletter.html", r=recipient(), m=message)
+
+    # then
+    assert all(words in first["body"] for words in ("Hello Anna", "Candle", "Late opening in Covent Garden"))
+    assert {urlsplit(link).netloc for link in links(first["body"])} >= {"mail.example"}
+    assert again["body"] == first["body"]
 
 
 def test_links_in_a_block_go_through_the_redirect_and_say_what_they_show(world: Engine) -> None:
