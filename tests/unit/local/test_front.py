@@ -29,7 +29,7 @@ class _Api(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self.seen.append({"line": self.requestline, "headers": self.headers.items(), "body": body})
         if "slow" in self.path:
-            time.sleep(2)
+            time.sleep(4)
         failing = "fail" in self.path
         self.send_response(503 if failing else 200)
         answer = b"broken" if failing else GIF
@@ -62,8 +62,8 @@ def _seen(api: ThreadingHTTPServer) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def front() -> Front:
-    gif = Fallback(prefix="/o/", patience=1, content_type="image/gif", body=b"GIF89a")
-    return Front([*(one for one in FALLBACKS if one.prefix == "/content/"), gif], least_patience=1)
+    gif = Fallback(prefix="/o/", patience=3, content_type="image/gif", body=b"GIF89a")
+    return Front([*(one for one in FALLBACKS if one.prefix == "/content/"), gif], least_patience=3)
 
 
 @pytest.fixture
