@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import httpx
+from botocore.exceptions import BotoCoreError
 
 from infra.local.demo.esp import Arrival, Esp
 from infra.local.demo.inbox import Recipient, cast
@@ -111,16 +112,19 @@ class Demonstration:
         return self.letters.merged(letter, token, content.html if content is not None else "")
 
     def content(self, recipient: Recipient, campaign: str) -> Content | None:
-        """Fetch the block for a recipient's letter, None if the system does not answer in time."""
-        profile = self._profiles.read(self.profile_id(recipient))
-        query = {
-            "r": self._token(recipient, Purpose.CONTENT, profile.epoch if profile else 0),
-            "m": sign_mailing(self.keys.keyring, MailingToken(campaign)),
-        }
+        """Fetch the block for a recipient's letter as if it were sent now, None if the system does not answer in time.
+
+        Each fetch is a sending of its own, for a message keeps showing what was decided when it was sent.
+        """
         try:
+            profile = self._profiles.read(self.profile_id(recipient))
+            query = {
+                "r": self._token(recipient, Purpose.CONTENT, profile.epoch if profile else 0),
+                "m": sign_mailing(self.keys.keyring, MailingToken(campaign, instance=uuid.uuid4().hex)),
+            }
             answer = self._http.get(f"/content/{BLOCK}.json?{urlencode(query)}").raise_for_status().json()
             return Content(html=answer["html"], variant=answer["variant"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (BotoCoreError, httpx.HTTPError, ValueError, KeyError, TypeError):
             return None
 
     def _token(self, recipient: Recipient, purpose: Purpose, epoch: int) -> str:
