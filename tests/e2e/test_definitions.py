@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner, Result
 
 from infra.local.system import CREDENTIALS, REGION, System
-from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor_cli import definitions
 from mailtailor_cli.connection import Connection
@@ -52,10 +51,10 @@ def told(esp: list[dict[str, Any]], recipient: Recipient) -> list[tuple[str, str
     ]
 
 
-def test_an_edited_threshold_flips_exactly_those_who_should_and_back_again(
+def test_an_edited_threshold_flips_exactly_those_who_should(
     system: System, monkeypatch: pytest.MonkeyPatch, esp: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    # given: one who bought once and one who bought twice, all of it in the archive
+    # given: one who bought once and one who bought twice
     settings = {"endpoint_url": system.endpoint_url, "region_name": REGION, **CREDENTIALS}
     running = Connection("the test system", system.outputs, settings, clock=system.now)
     monkeypatch.setattr(definitions, "connect", lambda _where: running)
@@ -64,9 +63,6 @@ def test_an_edited_threshold_flips_exactly_those_who_should_and_back_again(
     twice.send([twice.track("Order Completed", total=20), twice.track("Order Completed", total=30)])
     for recipient in (once, twice):
         until(partial(told, esp, recipient), accept=lambda flips: len(flips) == 1)
-    sent = system.now()
-    watermark = ArchiveWatermark(client=system.client("dynamodb"), table=system.outputs["ClockTable"])
-    until(watermark.read, accept=lambda reached: (reached or 0) > sent, seconds=150)
     directory = tmp_path / "segments"
     shutil.copytree(SEGMENTS, directory)
     (directory / "recent_purchasers.yaml").write_text(TWICE)
@@ -88,11 +84,4 @@ def test_an_edited_threshold_flips_exactly_those_who_should_and_back_again(
     once.send([once.track("Order Completed", total=5)])
     until(lambda: told(esp, once), accept=lambda flips: len(flips) == 3)
     assert told(esp, once)[2] == ("segment.entered", "event")
-
-    # when it is taken back
-    back = run("apply", "--version", "0")
-
-    # then nobody's membership changes, and the versions are kept
-    assert "version 2 rules" in back
     assert "Twice." in run("versions")
-    assert [len(told(esp, one)) for one in (once, twice)] == [3, 1]

@@ -30,13 +30,14 @@ def test_an_hour_is_the_same_each_time_it_is_played() -> None:
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_goes_wrong_with_one_request_everything_comes_right(part: int) -> None:
-    faults = share(undisturbed())[part::PARTS]
+    # Every second kind of request; each night plays a sixth of everything.
+    faults = share(undisturbed())[::2][part::PARTS]
     assert faults
     assert not list(filter(None, map(failure, faults)))
 
 
 def test_every_outcome_is_among_those_that_are_played_with_each_change() -> None:
-    assert {fault.outcome for fault in share(undisturbed())} == set(Outcome)
+    assert {fault.outcome for fault in share(undisturbed())[::2]} == set(Outcome)
 
 
 def test_the_documentation_says_of_every_request_what_repairs_it() -> None:
