@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from mailtailor.aws import recompute_runs
+from mailtailor.aws import bucket_message
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.definition_versions import CANDIDATE, DefinitionVersions
 from mailtailor.aws.queues import Queue
@@ -338,7 +338,7 @@ def _estimate(
     if not live.runs.start(run, previous=live.runs.read()):
         raise MailtailorError("Somebody else has started a run just now.", "Try again when it is done.")
     queue = Queue(client=live.system.client("sqs"), url=live.system.outputs["RecomputeQueueUrl"])
-    queue.send_all(recompute_runs.pack(run, number) for number in range(buckets))
+    queue.send_all(bucket_message.pack(run.id, number) for number in range(buckets))
     found = _tried(live, run)
     if found.failing:
         raise MailtailorError(

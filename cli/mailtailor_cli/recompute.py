@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from mailtailor.aws import recompute_runs
+from mailtailor.aws import bucket_message, recompute_runs
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.queues import Queue, SendFailed
 from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run
@@ -170,7 +170,7 @@ def _send(system: Connection, runs: RecomputeRuns, wanted: Status) -> None:
         runs.save(replace(one, unreadable=()), at=system.clock())
     queue = Queue(client=system.client("sqs"), url=system.outputs["RecomputeQueueUrl"])
     try:
-        queue.send_all(recompute_runs.pack(wanted.run, one.bucket) for one in wanted.buckets if not one.done)
+        queue.send_all(bucket_message.pack(wanted.run.id, one.bucket) for one in wanted.buckets if not one.done)
     except SendFailed as error:
         raise MailtailorError(
             f"Not all buckets could be sent: {error}.", "Give the command again with --resume."

@@ -13,6 +13,7 @@ from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, Unreadable
 from mailtailor.aws.archive_people import ArchivePeople
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.batches import PoisonMessage, Record, process_each
+from mailtailor.aws.bucket_message import pack, unpack
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.due_index import WakeUps
@@ -22,7 +23,7 @@ from mailtailor.aws.profile_table import ProfileTable, pause_after_conflict
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.recompute_bucket import BucketRecomputer
 from mailtailor.aws.recompute_engine import RunEngines
-from mailtailor.aws.recompute_runs import RecomputeRuns, pack, unpack
+from mailtailor.aws.recompute_runs import RecomputeRuns
 from mailtailor.aws.rest_people import RestPeople
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
@@ -117,7 +118,7 @@ def connect() -> Dependencies:
         ),
         runs=RecomputeRuns(client=dynamodb, table=settings.clock_table),
         watermark=ArchiveWatermark(client=dynamodb, table=settings.clock_table),
-        again=lambda run, number: queue.send(pack(run, number)),
+        again=lambda run, number: queue.send(pack(run.id, number)),
         clock=clock,
     )
     return Dependencies(bucket, sqs)

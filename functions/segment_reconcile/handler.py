@@ -17,6 +17,7 @@ from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, Unreadable
 from mailtailor.aws.archive_people import ArchivePeople
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.batches import PoisonMessage, Record, process_each
+from mailtailor.aws.bucket_message import pack, unpack
 from mailtailor.aws.clock import clock_from_environment
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.observability import count, logger, metrics
@@ -24,7 +25,7 @@ from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.queues import Queue
 from mailtailor.aws.recompute_runs import RecomputeRuns
 from mailtailor.aws.reconcile_bucket import BucketReconciler
-from mailtailor.aws.reconciliations import Reconciliations, pack, unpack
+from mailtailor.aws.reconciliations import Reconciliations
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.events import archive
@@ -89,7 +90,7 @@ def connect() -> Dependencies:
         recomputes=RecomputeRuns(client=dynamodb, table=settings.clock_table),
         watermark=ArchiveWatermark(client=dynamodb, table=settings.clock_table),
         view=engines.fresh,
-        send=lambda run, number: queue.send(pack(run, number)),
+        send=lambda run, number: queue.send(pack(run.id, number)),
         told=tell,
         clock=clock,
     )

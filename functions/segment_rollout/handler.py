@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mailtailor.aws import clients, definitions
 from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.queues import Queue
-from mailtailor.aws.recompute_runs import RecomputeRuns, Run, pack
+from mailtailor.aws.recompute_runs import RecomputeRuns, Run
 from mailtailor.aws.rollout_driver import RolloutDriver
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
@@ -53,7 +54,7 @@ def connect() -> Dependencies:
     versions = DefinitionVersions(client=dynamodb, table=settings.definitions_table)
 
     def send(run: Run, buckets: Iterable[int]) -> None:
-        queue.send_all(pack(run, bucket) for bucket in buckets)
+        queue.send_all(pack(run.id, bucket) for bucket in buckets)
 
     driver = RolloutDriver(
         versions=versions,

@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 from functions.segment_rollout import handler as segment_rollout
 from mailtailor.aws import definitions as layer
 from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.bucket_message import pack, unpack
 from mailtailor.aws.definition_versions import CANDIDATE, DefinitionVersions
 from mailtailor.aws.queues import Queue
-from mailtailor.aws.recompute_runs import Purpose, RecomputeRuns, pack, unpack
+from mailtailor.aws.recompute_runs import Purpose, RecomputeRuns
 from mailtailor.aws.rollout_driver import RolloutDriver
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.events.archive import BUCKETS
@@ -91,7 +92,7 @@ class System:
             versions=self.versions,
             runs=self.runs,
             watermark=self.watermark,
-            send=lambda run, buckets: queue.send_all(pack(run, one) for one in buckets),
+            send=lambda run, buckets: queue.send_all(pack(run.id, one) for one in buckets),
             clock=lambda: self.now,
             new_id=lambda: f"run-{next(ids)}",
             settle=0,

@@ -10,7 +10,8 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run, unpack
+from mailtailor.aws.bucket_message import unpack
+from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.events.archive import BUCKETS
 from mailtailor.profiles.recompute import Tally

@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import duckdb
 
+from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.event_queue import EventQueue, LargeEvents
-from mailtailor.aws.recompute_runs import RecomputeRuns, Run, pack
+from mailtailor.aws.recompute_runs import RecomputeRuns, Run
 from mailtailor.events import flip_files, flips
 from mailtailor.events.archive import EVENTS, FLIPS, READ_SQL, bucket
 from mailtailor.events.event import Event
@@ -227,7 +228,7 @@ def _recompute(world: Cloud) -> None:
     run = Run("run", world.now)
     assert RecomputeRuns(client=world.dynamodb, table="clock").start(run, previous=None)
     for number in BUCKETS:
-        world.queues.send("recompute", pack(run, number))
+        world.queues.send("recompute", pack(run.id, number))
 
 
 def _apply(world: Cloud) -> None:

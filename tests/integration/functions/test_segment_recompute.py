@@ -20,9 +20,10 @@ from functions.event_processor import handler as event_processor
 from functions.profile_rebuilder import handler as profile_rebuilder
 from functions.segment_recompute import handler as segment_recompute
 from mailtailor.aws import archive_people, clients, definitions
+from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.profile_table import ProfileTable
-from mailtailor.aws.recompute_runs import Progress, RecomputeRuns, Run, pack
+from mailtailor.aws.recompute_runs import Progress, RecomputeRuns, Run
 from mailtailor.events import histories
 from mailtailor.events.archive import BUCKETS, bucket
 from mailtailor.events.event import Event
@@ -127,7 +128,7 @@ class Recomputed(Archived):
         return run
 
     def deliver_bucket(self, run: Run, number: int) -> Any:
-        return segment_recompute.handler(self.deliver(pack(run, number), queue="recompute"), CONTEXT)
+        return segment_recompute.handler(self.deliver(pack(run.id, number), queue="recompute"), CONTEXT)
 
     def work(self, run: Run, buckets: Collection[int] = ()) -> list[Progress]:
         """Work off buckets, those that people are in if not told, with their continuations."""
@@ -332,7 +333,7 @@ def test_whatever_it_dies_of_the_same_state_and_the_same_flips_come_of_it(cloud:
     restore()
 
     def deliver() -> None:
-        segment_recompute.process(cloud.deliver(pack(run, bucket(ANNA)), queue="recompute")["Records"], given)
+        segment_recompute.process(cloud.deliver(pack(run.id, bucket(ANNA)), queue="recompute")["Records"], given)
 
     given = segment_recompute.dependencies()
     deliver()

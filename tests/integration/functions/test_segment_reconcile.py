@@ -11,10 +11,11 @@ import pytest
 
 from functions.segment_reconcile import handler as segment_reconcile
 from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.recompute_runs import Run
 from mailtailor.aws.reconcile_bucket import CHANGED, NO_WATERMARK, RECOMPUTING, UNDER_WAY
-from mailtailor.aws.reconciliations import RESULTS_ID, RUN_ID, Reconciliation, Reconciliations, Result, pack
+from mailtailor.aws.reconciliations import RESULTS_ID, RUN_ID, Reconciliation, Reconciliations, Result
 from mailtailor.events import histories
 from mailtailor.events.archive import BUCKETS, bucket
 from mailtailor.instant import HOUR
@@ -167,7 +168,7 @@ def test_whatever_it_dies_of_an_incident_is_told_and_everybody_looked_at_once(
     run, given = world.run(), segment_reconcile.dependencies()
 
     def deliver(number: int) -> None:
-        message = world.cloud.deliver(pack(run, number), queue="reconcile")
+        message = world.cloud.deliver(pack(run.id, number), queue="reconcile")
         segment_reconcile.process(message["Records"], given)
 
     for number in set(range(BUCKETS)) - {bucket(BOB)}:

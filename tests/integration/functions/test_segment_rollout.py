@@ -20,8 +20,9 @@ from functions.segment_recompute import handler as segment_recompute
 from functions.segment_rollout import handler as segment_rollout
 from mailtailor.aws import clients, rollout_driver
 from mailtailor.aws.archive_watermark import ArchiveWatermark
+from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.definition_versions import DefinitionVersions
-from mailtailor.aws.recompute_runs import STALE, Progress, Purpose, Run, pack
+from mailtailor.aws.recompute_runs import STALE, Progress, Purpose, Run
 from mailtailor.events import histories
 from mailtailor.events.archive import BUCKETS, bucket
 from mailtailor.instant import DAY, HOUR, MINUTE
@@ -422,7 +423,7 @@ def test_a_message_of_a_run_that_is_not_the_rollouts_does_nothing(cloud: Changin
     cloud.runs.start(run, previous=None)
     cloud.edge.clear()
     # when
-    answer = segment_recompute.handler(cloud.deliver(pack(run, bucket(ANNA)), queue="recompute"), CONTEXT)
+    answer = segment_recompute.handler(cloud.deliver(pack(run.id, bucket(ANNA)), queue="recompute"), CONTEXT)
     # then
     assert answer == {"batchItemFailures": []}
     assert cloud.edge.writes == 0

@@ -12,12 +12,11 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mailtailor.aws.conditional_items import ConditionalItems
 from mailtailor.segments.rollout import Phase, Rollout
 from mailtailor.segments.versions import BadVersion, Version, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROLLOUT_ID: Final = "rollout"
@@ -36,12 +35,11 @@ class DefinitionVersions:
     """
 
     def __init__(self, *, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._items = ConditionalItems(client=client, table=table)
 
     def rollout(self) -> Rollout | None:
         """Return which version rules; None before anything was applied."""
-        item = self._get(ROLLOUT_ID)
+        item = self._items.get(ROLLOUT_ID)
         if item is None:
             return None
         state = json.loads(item["state"]["S"])
@@ -57,11 +55,7 @@ class DefinitionVersions:
             "revision": {"N": str(now.revision)},
             "state": {"S": json.dumps(state)},
         }
-        given: Any = {"ConditionExpression": "attribute_not_exists(id)"}
-        if rollout.revision:
-            known = {":known": {"N": str(rollout.revision)}}
-            given = {"ConditionExpression": "revision = :known", "ExpressionAttributeValues": known}
-        return now if self._put(item, **given) else None
+        return now if self._items.put_if(item, "revision", rollout.revision or None) else None
 
     def version(self, number: int) -> Version:
         """Return a version.
@@ -71,7 +65,7 @@ class DefinitionVersions:
         BadVersion
             If there is none of this number, or it cannot be read.
         """
-        item = self._get(_id(number))
+        item = self._items.get(_id(number))
         if item is None:
             raise BadVersion(f"there is no version {number}")
         return Version(
@@ -91,28 +85,15 @@ class DefinitionVersions:
             If it is too large.
         """
         if version.number == CANDIDATE:
-            return self._put(_item(version))
-        return self._put(_item(version), ConditionExpression="attribute_not_exists(id)")
+            self._items.put(_item(version))
+            return True
+        return self._items.put_if(_item(version), "id", None)
 
     def note_deployed(self, version: Version) -> None:
         """Keep what is deployed as version 0, for whoever wants to compare with it or go back to it."""
-        item, known = _item(version), self._get(_id(version.number))
+        item, known = _item(version), self._items.get(_id(version.number))
         if known is None or known["segments"] != item["segments"]:
-            self._put(item)
-
-    def _get(self, item_id: str) -> Mapping[str, Any] | None:
-        return self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True).get("Item")
-
-    def _put(self, item: dict[str, Any], **given: Any) -> bool:  # noqa: ANN401 - DynamoDB's JSON
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **given
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            # A client that got no answer asks again, and meets what it wrote itself.
-            stored: Any = error.response
-            return bool(stored.get("Item") == item)
-        return True
+            self._items.put(item)
 
 
 def _id(number: int) -> str:

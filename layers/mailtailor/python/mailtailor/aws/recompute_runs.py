@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from mailtailor.aws.conditional_items import ConditionalItems
 from mailtailor.events.archive import BUCKETS
 from mailtailor.instant import HOUR, Instant
 from mailtailor.profiles.recompute import Tally
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 RUN_ID: Final = "recompute"
 STALE: Final = HOUR
 """A bucket that goes on notes it every few minutes, and its message comes again within half an hour."""
-VERSION: Final = 1
 
 
 class Purpose(StrEnum):
@@ -114,12 +114,11 @@ class RecomputeRuns:
     """
 
     def __init__(self, *, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._items = ConditionalItems(client=client, table=table)
 
     def read(self) -> Run | None:
         """Return the run that was started last; None if there has been none."""
-        item = self._get(RUN_ID)
+        item = self._items.get(RUN_ID)
         if not item:
             return None
         noted = json.loads(item["run"]["S"])
@@ -128,11 +127,11 @@ class RecomputeRuns:
     def start(self, run: Run, *, previous: Run | None) -> bool:
         """Store a new run; return whether nobody else started one since `previous` was read."""
         item = {"id": {"S": RUN_ID}, "run_id": {"S": run.id}, "run": {"S": json.dumps(asdict(run))}}
-        return self._put(item, "run_id = :known", {"S": previous.id} if previous else None)
+        return self._items.put_if(item, "run_id", previous.id if previous else None)
 
     def progress(self, run: Run, bucket: int) -> Progress:
         """Return how far a bucket has come in a run."""
-        item = self._get(f"{RUN_ID}#{bucket:02}")
+        item = self._items.get(f"{RUN_ID}#{bucket:02}")
         if not item or item["run"]["S"] != run.id:
             # What an earlier run left is overwritten.
             return Progress(run.id, bucket, revision=int(item["revision"]["N"]) if item else 0)
@@ -172,41 +171,4 @@ class RecomputeRuns:
             "revision": {"N": str(now.revision)},
             "progress": {"S": json.dumps(noted)},
         }
-        known = {"N": str(progress.revision)} if progress.revision else None
-        return now if self._put(item, "revision = :known", known) else None
-
-    def _get(self, item_id: str) -> Any:  # noqa: ANN401 - DynamoDB's JSON
-        return self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True).get("Item")
-
-    def _put(self, item: dict[str, Any], condition: str, known: Any) -> bool:  # noqa: ANN401 - DynamoDB's JSON
-        given: Any = {"ConditionExpression": "attribute_not_exists(id)"}
-        if known:
-            given = {"ConditionExpression": condition, "ExpressionAttributeValues": {":known": known}}
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **given
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            # A client that got no answer asks again, and meets what it wrote itself.
-            stored: Any = error.response
-            return bool(stored.get("Item") == item)
-        return True
-
-
-def pack(run: Run, bucket: int) -> str:
-    """Return the message that has a bucket recomputed from where it is."""
-    return json.dumps({"v": VERSION, "run": run.id, "bucket": bucket}, separators=(",", ":"))
-
-
-def unpack(body: str) -> tuple[str, int]:
-    """Return run and bucket of a message.
-
-    Raises
-    ------
-    ValueError
-        If the message is not one of ours.
-    """
-    match json.loads(body):
-        case {"v": 1, "run": str(run), "bucket": int(bucket)} if 0 <= bucket < BUCKETS:
-            return run, bucket
-    raise ValueError(f"not a message of recomputing of version {VERSION}")
+        return now if self._items.put_if(item, "revision", progress.revision or None) else None

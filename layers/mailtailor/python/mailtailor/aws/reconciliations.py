@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mailtailor.aws.conditional_items import ConditionalItems
 from mailtailor.events.archive import BUCKETS
 from mailtailor.instant import Instant
 from mailtailor.profiles.reconcile import Findings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 RUN_ID: Final = "reconcile"
 RESULTS_ID: Final = "reconciliations"
 MOST_RESULTS: Final = 30
-VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +109,21 @@ class Reconciliations:
     """
 
     def __init__(self, *, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._items = ConditionalItems(client=client, table=table)
 
     def read(self) -> Reconciliation | None:
         """Return the one that was begun last; None if there has been none."""
-        item = self._get(RUN_ID)
+        item = self._items.get(RUN_ID)
         return Reconciliation(**json.loads(item["run"]["S"])) if item else None
 
     def begin(self, run: Reconciliation, *, previous: Reconciliation | None) -> bool:
         """Store a new one; return whether nobody else began one since `previous` was read."""
         item = {"id": {"S": RUN_ID}, "run_id": {"S": run.id}, "run": {"S": json.dumps(asdict(run))}}
-        return self._put(item, "run_id = :known", {"S": previous.id} if previous else None)
+        return self._items.put_if(item, "run_id", previous.id if previous else None)
 
     def part(self, run: Reconciliation, bucket: int) -> Part:
         """Return how far a bucket has come."""
-        item = self._get(f"{RUN_ID}#{bucket:02}")
+        item = self._items.get(f"{RUN_ID}#{bucket:02}")
         if not item or item["run"]["S"] != run.id:
             # What an earlier one left is overwritten.
             return Part(run.id, bucket, revision=int(item["revision"]["N"]) if item else 0)
@@ -146,19 +145,18 @@ class Reconciliations:
             "revision": {"N": str(now.revision)},
             "part": {"S": json.dumps(noted)},
         }
-        known = {"N": str(part.revision)} if part.revision else None
-        return now if self._put(item, "revision = :known", known) else None
+        return now if self._items.put_if(item, "revision", part.revision or None) else None
 
     def results(self) -> list[Result]:
         """Return what came of the last ones, the newest first."""
-        item = self._get(RESULTS_ID)
+        item = self._items.get(RESULTS_ID)
         listed = json.loads(item["results"]["S"]) if item else []
         return [Result(**{**one, "findings": _findings(one["findings"])}) for one in listed]
 
     def conclude(self, result: Result) -> None:
         """Keep a result, unless one of the same reconciliation is kept already."""
         while True:
-            item = self._get(RESULTS_ID)
+            item = self._items.get(RESULTS_ID)
             listed = json.loads(item["results"]["S"]) if item else []
             if any(one["id"] == result.id for one in listed):
                 return
@@ -169,41 +167,9 @@ class Reconciliations:
                 "revision": {"N": str(revision + 1)},
                 "results": {"S": json.dumps(kept)},
             }
-            if self._put(fresh, "revision = :known", {"N": str(revision)} if item else None):
+            if self._items.put_if(fresh, "revision", revision or None):
                 return
-
-    def _get(self, item_id: str) -> Any:  # noqa: ANN401 - DynamoDB's JSON
-        return self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True).get("Item")
-
-    def _put(self, item: dict[str, Any], condition: str, known: Any) -> bool:  # noqa: ANN401 - DynamoDB's JSON
-        given: Any = {"ConditionExpression": "attribute_not_exists(id)"}
-        if known:
-            given = {"ConditionExpression": condition, "ExpressionAttributeValues": {":known": known}}
-        try:
-            self._client.put_item(TableName=self._table, Item=item, **given)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
 
 
 def _findings(noted: dict[str, Any]) -> Findings:
     return Findings(**{**noted, "examples": [tuple(one) for one in noted["examples"]]})
-
-
-def pack(run: Reconciliation, bucket: int) -> str:
-    """Return the message that has a bucket compared from where it is."""
-    return json.dumps({"v": VERSION, "run": run.id, "bucket": bucket}, separators=(",", ":"))
-
-
-def unpack(body: str) -> tuple[str, int]:
-    """Return reconciliation and bucket of a message.
-
-    Raises
-    ------
-    ValueError
-        If the message is not one of ours.
-    """
-    match json.loads(body):
-        case {"v": 1, "run": str(run), "bucket": int(bucket)} if 0 <= bucket < BUCKETS:
-            return run, bucket
-    raise ValueError(f"not a message of reconciling of version {VERSION}")
