@@ -223,6 +223,25 @@ def test_a_run_of_recomputing_that_begins_meanwhile_ends_it(world: Reconciled) -
     assert world.reconcile().stopped == ""
 
 
+@pytest.mark.parametrize("side", ["die_before", "die_after"])
+def test_one_that_is_refused_is_never_sent_whatever_it_dies_of(world: Reconciled, side: str) -> None:
+    # given: everybody is being recomputed
+    assert world.cloud.runs.start(Run("run", now() + HOUR), previous=None)
+    segment_reconcile.dependencies()
+    world.cloud.edge.clear()
+    assert world.begin(asked=True) == RECOMPUTING
+    for number in range(1, len(world.cloud.edge.calls) + 1):
+        # when: it is killed once, and asked again
+        world.cloud.edge.clear()
+        setattr(world.cloud.edge, side, number)
+        with pytest.raises(Killed):
+            world.begin(asked=True)
+        world.cloud.edge.clear()
+        # then
+        assert world.begin(asked=True) == RECOMPUTING
+        assert world.cloud.messages("reconcile") == []
+
+
 def test_a_dry_run_of_recomputing_disturbs_nobody(world: Reconciled) -> None:
     # given
     assert world.begin(asked=True) == ""

@@ -96,14 +96,15 @@ class BucketReconciler:
         elif not asked and previous is not None and previous.definitions != definitions:
             # Whatever nobody remembered of new definitions is no damage; the one after this finds it all the same.
             reason = "" if last is not None and last.started_at > previous.started_at and not last.dry_run else CHANGED
+        if reason:
+            # Before it is stored as the last one: one that is and has no result is taken for begun, and goes on.
+            self._reconciliations.conclude(Result(run_id, now, now, definitions=definitions, stopped=reason))
         run = Reconciliation(run_id, now, until or 0, definitions, last.id if last else "")
         if not self._reconciliations.begin(run, previous=previous):
             return UNDER_WAY
-        if reason:
-            self._reconciliations.conclude(Result(run_id, now, now, definitions=definitions, stopped=reason))
-            return reason
-        self._send_unfinished(run)
-        return ""
+        if not reason:
+            self._send_unfinished(run)
+        return reason
 
     def _send_unfinished(self, run: Reconciliation) -> None:
         for part in self._reconciliations.parts(run):
