@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws import clients, http
+from mailtailor.aws import asked_profile, clients, http
 from mailtailor.aws.block_previews import Blocks, Settings, connect_blocks
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
@@ -25,7 +25,6 @@ from mailtailor.content.preview import Who, preview, read_settings
 from mailtailor.content.preview_request import MAX_BYTES, PreviewRequest, read_request
 from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.events.untrusted import parse, plain
-from mailtailor.profiles.profile import Profile
 from mailtailor.segments.live import DefinitionsUnknown
 
 _PATH: Final = re.compile(r"/admin/blocks/([^/]+)/preview")
@@ -64,7 +63,9 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     wish = read_request(
         parse(plain(request.body, request.headers.get("content-encoding", ""), limit=MAX_BYTES)), PreviewRequest
     )
-    profile = _profile(wish.profile, given.profiles) if wish.who is Who.RECIPIENT and wish.profile else None
+    profile = None
+    if wish.who is Who.RECIPIENT and wish.profile:
+        profile = asked_profile.decoded(asked_profile.stored(wish.profile, given.profiles))
     engine = given.blocks.engines.of(profile.definitions if profile else "")
     name = unquote(asked[1])
     stage = given.blocks.stage(name, given.blocks.drafts(name, wish), engine)
@@ -79,17 +80,6 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     )
     count("BlocksPreviewed")
     return http.json_response(200, shown.payload())
-
-
-def _profile(profile_id: str, profiles: ProfileTable) -> Profile:
-    try:
-        profile = profiles.read(profile_id)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        logger.error("A profile cannot be read.", extra={"profile_id": profile_id, "error": type(error).__name__})
-        raise MailtailorError("The profile cannot be read.", "The function's log says why.") from error
-    if profile is None:
-        raise NotFound("There is no profile of this id.", "It was erased, or nothing was ever recorded of it.")
-    return profile
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)

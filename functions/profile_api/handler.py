@@ -9,31 +9,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws import clients, http, live_definitions
+from mailtailor.aws import asked_profile, clients, http, live_definitions
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
-from mailtailor.errors import BadInput, MailtailorError, NotFound, Unavailable
-from mailtailor.instant import Instant, from_datetime
-from mailtailor.profiles.profile import Profile
+from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.segments.engine import Engines
 from mailtailor.segments.live import DefinitionsUnknown
 from mailtailor.segments.vocabulary import suggested
 from mailtailor.segments.why import explain
 
 _PATH: Final = re.compile(r"/admin/profiles/([^/]+)/segments/([^/]+)")
-_PROFILE_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_LAST_YEAR: Final = 9_000
-"""Leaves room for what ends later than the instant asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +75,13 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     if asked is None:
         raise NotFound("There is nothing at this address.", "Ask for /admin/profiles/{profile_id}/segments/{segment}.")
     profile_id, segment = map(unquote, asked.groups())
-    at = _instant(request.query["at"]) if "at" in request.query else given.clock()
-    profile = _profile(profile_id, given.profiles)
+    at = asked_profile.instant(request.query["at"]) if "at" in request.query else given.clock()
+    profile = asked_profile.decoded(asked_profile.stored(profile_id, given.profiles))
     engine = given.engine.of(profile.definitions)
     if segment not in engine.segments:
         hint = suggested(segment, engine.segments) or f"Known are {', '.join(sorted(engine.segments))}."
         raise NotFound("There is no segment of this name.", hint)
     return http.json_response(200, explain(profile, segment, engine=engine, at=at).payload())
-
-
-def _instant(text: str) -> Instant:
-    # Of a query that nobody encoded, the sign of +01:00 arrives as a space.
-    try:
-        moment = datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text)
-        at = from_datetime(moment)
-    except ValueError as error:
-        hint = "Write it with its time zone, such as 2026-11-20T10:00:00Z."
-        raise BadInput("at is no time with a time zone.", hint) from error
-    if at < 0 or moment.year > _LAST_YEAR:
-        raise BadInput("at is too long ago, or too far ahead.", f"Ask for a time from 1970 to {_LAST_YEAR}.")
-    return at
-
-
-def _profile(profile_id: str, profiles: ProfileTable) -> Profile:
-    if not _PROFILE_ID.fullmatch(profile_id):
-        raise NotFound("There is no profile of this id.", "An id is the 22 characters that stand for an identity.")
-    try:
-        profile = profiles.read(profile_id)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        logger.error("A profile cannot be read.", extra={"profile_id": profile_id, "error": type(error).__name__})
-        raise MailtailorError("The profile cannot be read.", "The function's log says why.") from error
-    if profile is None:
-        raise NotFound("There is no profile of this id.", "It was erased, or nothing was ever recorded of it.")
-    return profile
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)

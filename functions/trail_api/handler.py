@@ -9,7 +9,6 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -18,20 +17,19 @@ import duckdb
 from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mailtailor.aws import clients, http
+from mailtailor.aws import asked_profile, clients, http
 from mailtailor.aws.archive_bucket import CONNECTIONS, ArchiveBucket, UnreadableFile
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.flip_stream import past_flips
 from mailtailor.aws.flip_trail import FlipTrail
 from mailtailor.aws.observability import count, logger, metrics
-from mailtailor.aws.profile_item import decode
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.errors import BadInput, MailtailorError, NotFound, Unavailable
 from mailtailor.events import archive
-from mailtailor.instant import Instant, from_datetime, to_iso
+from mailtailor.instant import to_iso
 from mailtailor.segments.engine import NOT_A_MEMBER
 from mailtailor.segments.trail import told
 
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _PATH: Final = re.compile(r"/admin/profiles/([^/]+)/segments/([^/]+)/flips")
-_PROFILE_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,2}")
 MOST: Final = 100
 USUAL: Final = "10"
@@ -100,9 +97,9 @@ def answer(request: http.Request, given: Dependencies, *, out_of_time: Callable[
         raise NotFound("There is nothing at this address.", hint)
     profile_id, segment = map(unquote, asked.groups())
     most, now = _limit(request.query.get("limit", USUAL)), given.clock()
-    then = _instant(request.query["at"]) if "at" in request.query else now
-    item = _item(profile_id, given.profiles)
-    profile = decode(item)
+    then = asked_profile.instant(request.query["at"]) if "at" in request.query else now
+    item = asked_profile.stored(profile_id, given.profiles)
+    profile = asked_profile.decoded(item)
     # What was written last may not be in the archive yet; its flips stand in the item until the next write.
     unread = past_flips({"dynamodb": {"NewImage": item}}, published_at=now)
     trail = given.trail.read(
@@ -130,25 +127,6 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _instant(text: str) -> Instant:
-    # Of a query that nobody encoded, the sign of +01:00 arrives as a space.
-    try:
-        at = from_datetime(datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text))
-    except ValueError as error:
-        hint = "Write it with its time zone, such as 2026-11-20T10:00:00Z."
-        raise BadInput("at is no time with a time zone.", hint) from error
-    return max(0, at)
-
-
-def _item(profile_id: str, profiles: ProfileTable) -> Mapping[str, Any]:
-    if not _PROFILE_ID.fullmatch(profile_id):
-        raise NotFound("There is no profile of this id.", "An id is the 22 characters that stand for an identity.")
-    item = profiles.read_item(profile_id)
-    if item is None:
-        raise NotFound("There is no profile of this id.", "It was erased, or nothing was ever recorded of it.")
-    return item
-
-
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
 @metrics.log_metrics
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -164,9 +142,6 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     except duckdb.Error:
         logger.exception("A file of the archive cannot be read.")
         refused = MailtailorError("The archive holds a file that cannot be read.", "The function's log names it.")
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        logger.error("A profile cannot be read.", extra={"error": type(error).__name__})
-        refused = MailtailorError("The profile cannot be read.", "The function's log says why.")
     except (BotoCoreError, ClientError, UnreadableFile):
         logger.exception("The profiles' table or the archive does not answer.")
         refused = Unavailable("The archive does not answer.", "Try again in a moment.")

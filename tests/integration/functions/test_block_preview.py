@@ -242,7 +242,7 @@ def test_a_table_that_does_not_answer_is_503(monkeypatch: pytest.MonkeyPatch) ->
     def unreachable(_profile_id: str) -> None:
         raise EndpointConnectionError(endpoint_url="http://x")
 
-    monkeypatch.setattr(handler.dependencies().profiles, "read", unreachable)
+    monkeypatch.setattr(handler.dependencies().profiles, "read_item", unreachable)
     # then
     assert ask("hero", as_recipient())[0] == 503
 

@@ -183,7 +183,18 @@ def test_what_was_erased_is_not_told(cloud: Cloud) -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"at": "yesterday"}, {"at": ""}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "101"},
+        {"limit": "x"},
+        {"at": "yesterday"},
+        {"at": ""},
+        {"at": "1969-01-01T00:00Z"},
+        {"at": "9999-12-31T23:59-01:00"},
+    ],
+)
 def test_what_is_no_number_or_time_is_400(query: dict[str, str]) -> None:
     assert get(**query)[0] == 400
 
