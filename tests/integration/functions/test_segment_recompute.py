@@ -20,6 +20,7 @@ from functions.event_processor import handler as event_processor
 from functions.profile_rebuilder import handler as profile_rebuilder
 from functions.segment_recompute import handler as segment_recompute
 from mailtailor.aws import archive_people, clients, definitions
+from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.erased_profiles import ErasedProfiles
 from mailtailor.aws.profile_table import ProfileTable
@@ -502,10 +503,13 @@ def test_a_mended_file_lets_the_message_finish(cloud: Recomputed) -> None:
     cloud.deliver_bucket(run, bucket(ANNA))
     # when
     cloud.s3.put_object(Bucket="archive", Key=bad, Body=good)
+    ArchiveWatermark(client=cloud.dynamodb, table="clock").advance(now())
     buckets = cloud.work(run)
     # then
     assert cloud.everybody() == EXPECTED
     assert not any(one.unreadable for one in buckets)
+    # and up to when the archive was complete is known of each
+    assert all(one.archived_until for one in buckets)
 
 
 def test_messages_of_a_run_that_another_replaced_do_nothing(cloud: Recomputed) -> None:

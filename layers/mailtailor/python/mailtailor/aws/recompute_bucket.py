@@ -93,7 +93,7 @@ class BucketRecomputer:
         progress = self._runs.progress(run, bucket)
         if progress.done:
             return Tally()
-        if not progress.updated_at:
+        if not progress.after:
             progress = replace(progress, archived_until=self._watermark.read() or 0)
         source = self._rest if run.purpose is Purpose.REST else self._people
         try:
