@@ -7,9 +7,10 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from botocore import client as botocore_client
@@ -170,8 +171,14 @@ class Recomputed(Archived):
         return restore
 
 
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recomputed]:
+C = TypeVar("C", bound=Recomputed)
+
+
+@contextmanager
+def deployed(
+    make: Callable[[Edge, pytest.MonkeyPatch], C], monkeypatch: pytest.MonkeyPatch, folder: Path, **settings: str
+) -> Iterator[C]:
+    """Make a cloud that functions find by their settings; they keep their files in a folder."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -181,13 +188,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recompute
         "CLOCK_TABLE": "clock",
         "ARCHIVE_BUCKET": "archive",
         "INTAKE_BUCKET": "intake",
+        **settings,
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     clients._session.cache_clear()
     edge = Edge(monkeypatch)
     with mock_aws():
-        made = Recomputed(edge, monkeypatch)
+        made = make(edge, monkeypatch)
         for variable, queue in {
             "WAKE_UPS_QUEUE_URL": "wake",
             "ARCHIVE_QUEUE_URL": "archive",
@@ -195,9 +203,15 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recompute
             "RECOMPUTE_QUEUE_URL": "recompute",
         }.items():
             monkeypatch.setenv(variable, made.queues[queue])
-        made.deploy(*OLD)
         yield made
     clients._session.cache_clear()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Recomputed]:
+    with deployed(Recomputed, monkeypatch, tmp_path) as made:
+        made.deploy(*OLD)
+        yield made
 
 
 def consent(profile_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from functions.event_archiver import handler as event_archiver
 from functions.event_processor import handler as event_processor
 from functions.profile_rebuilder import handler as profile_rebuilder
 from functions.segment_recompute import handler as segment_recompute
 from functions.segment_rollout import handler as segment_rollout
-from mailtailor.aws import clients, rollout_driver
+from mailtailor.aws import rollout_driver
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.bucket_message import pack
 from mailtailor.aws.definition_versions import DefinitionVersions
@@ -43,6 +41,7 @@ from tests.integration.functions.test_segment_recompute import (
     Killed,
     Recomputed,
     consent,
+    deployed,
     lives,
     order,
 )
@@ -137,33 +136,9 @@ class Changing(Recomputed):
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Changing]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "PROFILES_TABLE": "profiles",
-        "DEFINITIONS_TABLE": "definitions",
-        "CLOCK_TABLE": "clock",
-        "ARCHIVE_BUCKET": "archive",
-        "INTAKE_BUCKET": "intake",
-        "SETTLE_SECONDS": "0",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    clients._session.cache_clear()
-    edge = Edge(monkeypatch)
-    with mock_aws():
-        made = Changing(edge, monkeypatch)
-        for variable, queue in {
-            "WAKE_UPS_QUEUE_URL": "wake",
-            "ARCHIVE_QUEUE_URL": "archive",
-            "REBUILDS_QUEUE_URL": "rebuilds",
-            "RECOMPUTE_QUEUE_URL": "recompute",
-        }.items():
-            monkeypatch.setenv(variable, made.queues[queue])
+    with deployed(Changing, monkeypatch, tmp_path, SETTLE_SECONDS="0") as made:
         made.begin(*OLD)
         yield made
-    clients._session.cache_clear()
 
 
 def test_everybody_ends_up_where_the_new_definitions_put_them_by_one_flip_each(cloud: Changing) -> None:
