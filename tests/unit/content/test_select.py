@@ -18,6 +18,7 @@ from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
 from mailtailor.segments.person import Person
 from mailtailor.segments.verdict import ALWAYS, NEVER
+from tests.unit.content.blocks import block
 
 DEFINITIONS = Path(__file__).parents[3] / "layers" / "definitions"
 GOLDEN = Path(__file__).parent / "golden"
@@ -249,3 +250,23 @@ def test_another_version_and_another_place_have_a_decision_of_their_own() -> Non
     assert len({name(HERO), name(HERO, "2"), name(season), name(season, season="summer")}) == 4
     assert name(outer) != name(outer, inner="2")
     assert name(outer).startswith("outer@")
+
+
+def test_a_block_inside_another_is_rendered_once_however_often_it_is_inserted() -> None:
+    # given
+    outer = block("{% for i in range(9) %}{{ block('in') }};{% endfor %}")
+    outer = outer.model_copy(update={"blocks": {"in": Nested(block="link")}})
+    inner = Renderer(block("{{ track('https://shop.example/') }}"))
+    links = []
+
+    def count(url: str, **_: str) -> str:
+        links.append(url)
+        return url
+
+    # when
+    shelf = replace(SHELF, library=lambda name: inner if name == "link" else None)
+    served = serve(Renderer(outer), Request(Format.HTML), ANNA, shelf, count)
+
+    # then
+    assert served.body == "https://shop.example/;" * 9
+    assert len(links) == 1

@@ -14,17 +14,33 @@ from typing import Final
 from markupsafe import Markup, escape
 
 # Single characters, not pairs: the second half of a pair may come from the template or from the next value.
-# A percent sign with two hexadecimal digits is part of a URL. No language starts with only one; where `%NAME%` is a
-# tag, it shows the recipient's own fields and nothing else.
-_SPECIAL: Final = re.compile(r"[{}\[\]|]|%(?![0-9A-Fa-f]{2})|(?<=%)%|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|%"}
-_WRITTEN: Final = re.compile("&#(" + "|".join(str(ord(char)) for char in _ENTITIES) + ");")
-_LOOKALIKES: Final = dict(zip("{}[]|%", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff05", strict=True))
+# A percent sign with two hexadecimal digits is part of a URL, unless what is before it makes a tag of it. No language
+# starts with only one; where `%NAME%` is a tag, it shows the recipient's own fields and nothing else. A `<` matters at
+# the end only, where a percent sign of the template may follow.
+_CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+_SPECIAL: Final = re.compile(
+    rf"[{{}}\[\]|*]|%(?![0-9A-Fa-f]{{2}})|(?<=[%<])%|(?<=&lt;)%|(?:<|&lt;)(?={_CONTROL}*\Z)|{_CONTROL}"
+)
+_ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|*%"} | {"&lt;": "&#60;"}
+_LOOKALIKES: Final = dict(zip("{}[]|*%<", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff0a\uff05\uff1c", strict=True))
+_WRITTEN: Final = re.compile("&#(" + "|".join(str(ord(char)) for char in _LOOKALIKES) + ");")
 
 
-def in_html(text: str) -> Markup:
-    """Return `text` escaped for HTML text and quoted attributes, with ESP syntax as entities; control characters go."""
-    return Markup(_SPECIAL.sub(lambda match: _ENTITIES.get(match[0], ""), str(escape(text))))  # noqa: S704 - escaped
+def in_html(text: str, *, in_url: bool = False) -> Markup:
+    """Return `text` escaped for HTML text and quoted attributes, with ESP syntax as entities; control characters go.
+
+    Parameters
+    ----------
+    text
+        The customer's data.
+    in_url
+        Whether it goes on with a URL. Elsewhere a percent sign at its beginning is written in another way even if
+        digits follow, for it might meet another one.
+    """
+    written = _SPECIAL.sub(lambda match: _ENTITIES.get(match[0], ""), str(escape(text)))
+    if written.startswith("%") and not in_url:
+        written = _ENTITIES["%"] + written[1:]
+    return Markup(written)  # noqa: S704 - escaped
 
 
 def decoded(html: str) -> str:
@@ -32,6 +48,7 @@ def decoded(html: str) -> str:
     return _WRITTEN.sub(lambda match: _LOOKALIKES[chr(int(match[1]))], html)
 
 
-def in_text(text: str) -> str:
+def in_text(text: str, *, in_url: bool = False) -> str:
     """Return `text` for plain text, where no entities exist: ESP syntax becomes full-width look-alikes."""
-    return _SPECIAL.sub(lambda match: _LOOKALIKES.get(match[0], ""), text)
+    written = _SPECIAL.sub(lambda match: _LOOKALIKES.get(match[0], ""), text)
+    return written if in_url or not written.startswith("%") else _LOOKALIKES["%"] + written[1:]

@@ -75,7 +75,7 @@ class Renderer:
             from mailtailor.content.html_text import text_of  # noqa: PLC0415 - few fetches need a parser
 
             return text_of(self.render(variant, Format.HTML, data, track, insert))
-        variables = {name: plain(value) for name, value in data.items()}
+        variables = {name: copy for name, value in data.items() if (copy := plain(value)) is not None}
         with running(Run(track, insert)):
             template = self._environments[form].get_template(template_name(variant, form))
             chunks: list[str] = []

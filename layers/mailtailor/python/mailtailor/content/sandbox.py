@@ -11,6 +11,7 @@ can run long or grow large.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from urllib.parse import quote
 from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_capitalize, do_default, do_title, do_trim
+from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
@@ -30,9 +32,19 @@ from mailtailor.content import neutral
 MAX_STEPS: Final = 50_000
 """Syntax nodes passed in loops and macros: about 20 ms of work, hundreds of times what a block of 12 products takes."""
 MAX_CHARACTERS: Final = 100_000
+MAX_TOKENS: Final = 2_500
+"""Of one template: what it takes to compile so many is what it takes to render one; our largest module has 400."""
+MAX_NESTING: Final = 40
+"""Levels of syntax; what Jinja takes to compile a template grows with the third power of them."""
+TOO_DEEP: Final = "the template is nested too deeply"
 MAX_RANGE: Final = 100
 MAX_NUMBER: Final = 10**12
+STEPS_A_LINK: Final = 100
+"""Signing one takes as long as so many steps, so a block of 100 links spends a fifth of its budget on them."""
 _SPEND: Final = "_spend"
+_IN_URL: Final = "_in_url"
+_GOES_ON: Final = re.compile(r"[\w=/&?#;:,.+~-]\Z")
+"""What a URL may have before a percent sign, and no ESP's tag."""
 
 
 class TrackLink(Protocol):
@@ -94,6 +106,7 @@ def _track(url: str, product_id: str = "", category: str = "") -> str:
     run = _run.get()
     if run is None or not all(isinstance(value, str) for value in (url, product_id, category)):
         raise SecurityError("track() takes a URL and names")
+    run.spend(STEPS_A_LINK, 0)
     return run.track(url, product_id=product_id, category=category)
 
 
@@ -107,7 +120,8 @@ def _block(name: str) -> Markup:
 
 def _range(*bounds: int) -> range:
     numbers = range(*bounds)
-    if len(numbers) > MAX_RANGE:
+    # The length of a giant one is no number that len() could return.
+    if numbers[MAX_RANGE:]:
         raise SecurityError(f"range() has more than {MAX_RANGE} numbers")
     return numbers
 
@@ -209,19 +223,48 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             # The name doubles as the file's, by which a traceback tells where in which template an error arose.
             loader=FunctionLoader(lambda name: (templates[name], name, None) if name in templates else None),
             undefined=StrictUndefined,
-            finalize=self._print_html if html else self._print_text,
+            finalize=self._print,
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self.filters = {**FILTERS, _SPEND: _charge}
+        self._neutral = neutral.in_html if html else neutral.in_text
+        self.filters = {**FILTERS, _SPEND: _charge, _IN_URL: self._go_on_with_url}
         self.tests = {name: self.tests[name] for name in TESTS}
         self.globals = dict(FUNCTIONS)
+
+    def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
+        """Return the syntax of a template.
+
+        Raises
+        ------
+        TemplateSyntaxError
+            If it is none, or too large.
+        """
+        with _limits(name):
+            return super().parse(source, name, filename)
+
+    def compile(self, source: Any, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Compile a template.
+
+        Raises
+        ------
+        TemplateSyntaxError
+            If it is none or too large, or uses what a block may not.
+        """
+        with _limits(name):
+            return super().compile(source, name, *args, **kwargs)
+
+    def _tokenize(self, source: str, name: str | None, *args: Any, **kwargs: Any) -> TokenStream:
+        # Jinja's hook before parsing. The stream is lazy, so of a giant no more is read than is allowed.
+        stream = super()._tokenize(source, name, *args, **kwargs)
+        return TokenStream(_bounded(stream), stream.name, stream.filename)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         # Jinja's hook between parsing and compiling.
         check_syntax(source)
         _charge_passes(source)
+        _mark_urls(source)
         return super()._generate(source, *args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -254,12 +297,32 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             raise Exhausted("the number grows too large")
         return result
 
-    def _print_html(self, value: Any) -> str:
+    def _print(self, value: Any) -> str:
         # Markup is what a macro made: its data went through here already.
-        return _charged(value if isinstance(value, Markup) else neutral.in_html(_printable(value)))
+        return _charged(value if isinstance(value, Markup) else self._neutral(_printable(value)))
 
-    def _print_text(self, value: Any) -> str:
-        return _charged(value if isinstance(value, Markup) else neutral.in_text(_printable(value)))
+    @pass_context
+    def _go_on_with_url(self, _context: Context, value: Any) -> Markup:
+        # In plain text it is no markup either, but printed as it is.
+        return value if isinstance(value, Markup) else Markup(self._neutral(_printable(value), in_url=True))  # noqa: S704
+
+
+def _bounded(tokens: Iterable[Token]) -> Iterator[Token]:
+    for number, token in enumerate(tokens):
+        if number == MAX_TOKENS:
+            raise TemplateSyntaxError(f"a template has at most {MAX_TOKENS} words and signs of code", token.lineno)
+        yield token
+
+
+@contextmanager
+def _limits(name: str | None) -> Iterator[None]:
+    """Say as the template's error what Python's own limits say."""
+    try:
+        yield
+    except (RecursionError, MemoryError, SyntaxError) as error:
+        raise TemplateSyntaxError(TOO_DEEP, 1, name) from error
+    except ValueError as error:
+        raise TemplateSyntaxError("a number has too many digits", 1, name) from error
 
 
 def _printable(value: Any) -> str:
@@ -276,10 +339,16 @@ def check_syntax(template: nodes.Template) -> None:
     TemplateSyntaxError
         Names the line and what is not available.
     """
+    if _nesting(template) > MAX_NESTING:
+        raise TemplateSyntaxError(TOO_DEEP, 1)
     for node in template.find_all(nodes.Node):
         fault = _fault(node)
         if fault:
             raise TemplateSyntaxError(fault, node.lineno or 1)
+
+
+def _nesting(node: nodes.Node) -> int:
+    return 1 + max(map(_nesting, node.iter_child_nodes()), default=0)
 
 
 def _fault(node: nodes.Node) -> str:
@@ -297,6 +366,9 @@ def _fault(node: nodes.Node) -> str:
             fault = "only macros, track(), block() and range() can be called, with plain arguments"
         case nodes.FromImport() if not isinstance(node.template, nodes.Const) or node.with_context:
             fault = "macros can be imported from a named part only, without context"
+        # A value that begins with `#` would make a comment of it, which hides what follows from an ESP.
+        case nodes.TemplateData(data=text) if text.endswith("{"):
+            fault = "a single { right before a tag could open another language's tag; write &#123; or a blank"
         # Lists of lists, set twenty times over, would double in size each time.
         case nodes.List(items=items) | nodes.Tuple(ctx="load", items=items) if not _constant(items):
             fault = "a list can hold plain values only"
@@ -325,3 +397,16 @@ def _charge_passes(template: nodes.Template) -> None:
         cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(characters)]
         charge = nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
         node.body.insert(0, nodes.ExprStmt(charge, lineno=node.lineno).set_environment(environment))
+
+
+def _mark_urls(template: nodes.Template) -> None:
+    """Mark what is printed right behind a URL's beginning, where percent signs stay as they are."""
+    environment = template.environment
+    for output in template.find_all(nodes.Output):
+        before = ""
+        for number, node in enumerate(output.nodes):
+            if environment is not None and _GOES_ON.search(before):
+                marked = nodes.Filter(node, _IN_URL, [], [], None, None, lineno=node.lineno)
+                marked.set_environment(environment)
+                output.nodes[number] = marked
+            before = node.data if isinstance(node, nodes.TemplateData) else ""

@@ -289,7 +289,7 @@ def _inputs(block: Block, catalog: Catalog, *settings: Mapping[str, Value]) -> d
 
 @dataclass(slots=True)
 class _Inserting:
-    """Renders the blocks inside one variant, and remembers what they showed; see `InsertBlock`."""
+    """Renders the blocks inside one variant, each once however often it is inserted; see `InsertBlock`."""
 
     block: Block
     request: Request
@@ -298,8 +298,14 @@ class _Inserting:
     track: TrackLink
     settled: Mapping[str, Decision]
     decisions: dict[str, Decision] = field(default_factory=dict)
+    _bodies: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, name: str) -> str:
+        if name not in self._bodies:
+            self._bodies[name] = self._render(name)
+        return self._bodies[name]
+
+    def _render(self, name: str) -> str:
         nested = self.block.blocks[name]
         renderer = self.shelf.library(nested.block)
         if renderer is None:

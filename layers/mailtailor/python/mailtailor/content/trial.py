@@ -91,8 +91,6 @@ def _check_names(environment: TemplateEnvironment, path: Path, source: str, *, k
         unknown = meta.find_undeclared_variables(tree) - {*known, *FUNCTIONS}
     except TemplateSyntaxError as error:
         raise DefinitionError(path, error.lineno, _sentence(error.message or "not a valid template")) from error
-    except (RecursionError, SyntaxError, MemoryError) as error:
-        raise DefinitionError(path, 1, "the template is nested too deeply.") from error
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             hint = did_you_mean(node.name, [*known, *FUNCTIONS])
