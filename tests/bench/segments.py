@@ -23,7 +23,7 @@ from mailtailor.profiles import projection
 from mailtailor.profiles.profile import Profile
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
-from mailtailor.segments.streams import encode
+from mailtailor.segments.stream_codec import encode
 from tests.bench.interpreter import holds
 from tests.bench.invented import as_written, definitions
 from tests.bench.people import Happened, people

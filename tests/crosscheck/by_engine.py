@@ -9,7 +9,8 @@ from pathlib import Path
 from mailtailor.instant import Instant
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
-from mailtailor.segments.streams import Streams, decode, encode
+from mailtailor.segments.stream_codec import decode, encode
+from mailtailor.segments.streams import Streams
 from tests.bench.people import Happened, people
 from tests.crosscheck.by_sql import Members
 from tests.crosscheck.cases import CASES

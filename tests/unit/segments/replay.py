@@ -15,7 +15,7 @@ from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.profiles.profile import Attribute, Profile
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
-from mailtailor.segments.streams import decode, encode
+from mailtailor.segments.stream_codec import decode, encode
 from mailtailor.segments.verdict import Verdict
 from tests.unit.segments.people import NOW
 from tests.unit.segments.random_rules import EVENTS, TOLD, RandomRules

@@ -12,7 +12,8 @@ from mailtailor.segments import cost
 from mailtailor.segments.cost import Cost, check, check_all, estimate, estimate_all
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
-from mailtailor.segments.streams import Streams, encode
+from mailtailor.segments.stream_codec import encode
+from mailtailor.segments.streams import Streams
 
 NOW = 1_790_000_000_000
 COUNT = {"event": "product_viewed", "at_least": 3, "within": "30d"}

@@ -30,7 +30,7 @@ from mailtailor.aws.due_index import due_bucket
 from mailtailor.consent.policy import Consent, Purpose
 from mailtailor.instant import FOREVER
 from mailtailor.profiles.profile import Attribute, Flip, JsonValue, Profile, Stitch
-from mailtailor.segments import streams
+from mailtailor.segments import stream_codec
 from mailtailor.segments.engine import Membership
 
 Item = dict[str, Any]
@@ -70,7 +70,7 @@ def encode(profile: Profile, flips: Sequence[Flip]) -> Item:
         "flipped": (flips, {"BOOL": True}),
     }
     item |= {name: value for name, (present, value) in optional.items() if present}
-    if compact := streams.encode(profile.streams):
+    if compact := stream_codec.encode(profile.streams):
         item["streams"] = {"B": compact}
     if profile.due_at is not None:
         item["due_at"] = _number(profile.due_at)
@@ -91,7 +91,7 @@ def decode(item: Mapping[str, Any]) -> Profile:
             Purpose(name): Consent(pair["L"][0]["BOOL"], int(pair["L"][1]["N"])) for name, pair in _map(item, "consent")
         },
         identities=frozenset(item["identities"]["SS"]) if "identities" in item else frozenset(),
-        streams=streams.decode(bytes(item["streams"]["B"])) if "streams" in item else {},
+        streams=stream_codec.decode(bytes(item["streams"]["B"])) if "streams" in item else {},
         memberships={name: _stored_membership(entry["L"]) for name, entry in _map(item, "memberships")},
         definitions=item["definitions"]["S"] if "definitions" in item else "",
         as_of=_int(item, "as_of"),

@@ -50,7 +50,7 @@ _EVENTS_A_DAY: Final = 2.0
 _STREAM_BYTES: Final = 7
 """A stream's feature, kind and length, and how much longer its first instant is than later distances."""
 _ENTRY_BYTES: Final = {"": 11, "amount": 13, "value": 17}
-"""An instant's distance, an id, and what is measured; as `streams.encode` writes them."""
+"""An instant's distance, an id, and what is measured; as `stream_codec.encode` writes them."""
 _OCCURRENCE_BYTES: Final = 10
 _MESSAGE_BYTES: Final = 14
 
