@@ -171,7 +171,7 @@ class AppStack(Stack):
         self._archiving()
         self._keeping_the_archive()
         self._administration(api, base_url)
-        self._blocks(api)
+        self._blocks(api, base_url)
         self._monitor(api)
         self._tell(api, base_url)
 
@@ -319,11 +319,12 @@ class AppStack(Stack):
             "/admin/profiles/{profile_id}/segments/{segment}/flips", (apigatewayv2.HttpMethod.GET,), job=trail_api
         )
 
-    def _blocks(self, api: PublicApi) -> None:
+    def _blocks(self, api: PublicApi, base_url: str) -> None:
         data = self._data
         settings = {
             "PROFILES_TABLE": data.profiles.table_name,
             "CATALOG_BUCKET": data.catalog.bucket_name,
+            "CONTENT_URL": base_url,
             **self._live,
         }
         sources = [data.definitions.read(), *data.catalog.read()]

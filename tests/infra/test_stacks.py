@@ -78,8 +78,8 @@ ENVIRONMENT = {
     "campaign_report": {"ARCHIVE_BUCKET"},
     "instrument_api": {"TOKENS_SECRET_ID", "OPEN_URL", "CLICK_URL"},
     "profile_api": {"PROFILES_TABLE"} | LIVE_SETTINGS,
-    "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
-    "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET"} | LIVE_SETTINGS,
+    "block_preview": {"PROFILES_TABLE", "CATALOG_BUCKET", "CONTENT_URL"} | LIVE_SETTINGS,
+    "block_coverage": {"PROFILES_TABLE", "CATALOG_BUCKET", "CONTENT_URL"} | LIVE_SETTINGS,
     "block_versions": {"CATALOG_BUCKET"} | LIVE_SETTINGS,
 }
 OF_ALL = {

@@ -115,6 +115,17 @@ def test_a_newsletter_holds_what_its_blocks_show_and_every_fetch_for_a_message_t
     assert again["body"] == first["body"]
 
 
+def test_the_image_of_a_countdown_is_on_the_host_of_the_content(world: Engine) -> None:
+    # given
+    world.put_profile()
+
+    # when
+    body = world.fetch("/content/newsletter", query={"r": recipient(), "reader": "a-token"})["body"]
+
+    # then
+    assert 'src="https://mail.example/image/winter_sale/a-token.gif"' in body
+
+
 def test_links_in_a_block_go_through_the_redirect_and_say_what_they_show(world: Engine) -> None:
     # given
     world.put_profile(viewed("2"))

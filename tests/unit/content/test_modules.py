@@ -53,8 +53,8 @@ STORES = (
     ),
 )
 CATALOG = Catalog(PRODUCTS, shop_url="https://shop.example", stores=STORES)
-SHELF = Shelf(CATALOG, OFFERS, LIBRARY.get)
-BARE = Shelf(Catalog(), (), LIBRARY.get)
+SHELF = Shelf(CATALOG, OFFERS, LIBRARY.get, "https://mail.example/image")
+BARE = Shelf(Catalog(), (), LIBRARY.get, "https://mail.example/image")
 ANNA = RecipientView(
     person=Person("anna", {}, {}, {}, dict.fromkeys(ENGINE.segments, NEVER)),
     attributes={
@@ -246,7 +246,7 @@ def test_the_countdown_shows_its_image_under_an_address_of_the_reader() -> None:
     # when
     served = serve(
         LIBRARY["countdown"],
-        Request(Format.HTML, {"reader": "a/b"}, {"image": "https://mail.example/image/winter_sale"}),
+        Request(Format.HTML, {"reader": "a/b"}),
         ANNA,
         SHELF,
         track,

@@ -11,6 +11,7 @@ from mailtailor.aws.block_objects import BlockObjects
 from mailtailor.aws.catalog import CatalogObject
 from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.published_blocks import PublishedBlocks
+from mailtailor.content.address import images_at
 from mailtailor.content.audience import nobody
 from mailtailor.content.block import Block
 from mailtailor.content.offer import Offer
@@ -36,6 +37,7 @@ class Settings:
     profiles_table: str
     catalog_bucket: str
     definitions_table: str
+    content_url: str
     refresh_seconds: int = 10
 
 
@@ -58,6 +60,7 @@ class Blocks:
     engines: Engines
     catalog: CatalogObject
     offers: tuple[Offer, ...]
+    content_url: str
     clock: Clock
 
     def drafts(self, name: str, request: BlockRequest) -> dict[str, Block]:
@@ -108,7 +111,7 @@ class Blocks:
             known = sorted({*self.deployed, *drafts})
             hint = suggested(name, known) or f"Deployed are {', '.join(known)}."
             raise NotFound("There is no block of this name.", hint)
-        return Stage(found, engine, Shelf(self.catalog.value(), self.offers, renderer))
+        return Stage(found, engine, Shelf(self.catalog.value(), self.offers, renderer, images_at(self.content_url)))
 
     def _renderer(self, name: str, drafts: Mapping[str, Block], engine: Engine) -> Renderer | None:
         if name in drafts:
@@ -140,5 +143,6 @@ def connect_blocks(settings: Settings, dynamodb: DynamoDBClient) -> Blocks:
         ),
         catalog=CatalogObject(client=s3, bucket=settings.catalog_bucket, clock=clock),
         offers=definitions.offers().offers,
+        content_url=settings.content_url,
         clock=clock,
     )

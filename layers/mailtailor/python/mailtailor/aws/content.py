@@ -25,6 +25,7 @@ from mailtailor.aws.secrets import Secret
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.time_budget import Deadline, TimeBudget
 from mailtailor.aws.token_keys import TokenKeys
+from mailtailor.content.address import images_at
 from mailtailor.content.answer import UNREADABLE, Answer, fitting
 from mailtailor.content.catalog import Catalog
 from mailtailor.content.decision import Decision, MessageKey, Skipped, in_sample
@@ -129,7 +130,7 @@ class Serving:
             count("BlocksRefused", 0 if began_late else 1, reason=LATE)
             found = {name: self.blocks.at_hand(name) for name in fetch.blocks}
         renderers = {name: block.renderer if block else None for name, block in found.items()}
-        shelf = Shelf(self._catalog(catalog, deadline), self.offers, self._library)
+        shelf = Shelf(self._catalog(catalog, deadline), self.offers, self._library, images_at(self.click_url))
         return Materials(renderers, shelf, recipient, reason, now)
 
     def _recipient(self, fetch: Fetch, deadline: Deadline) -> tuple[Recipient | None, str]:

@@ -57,6 +57,11 @@ def image_name(raw: str) -> str:
     return unquote(parts[1]).partition(".")[0]
 
 
+def images_at(url: str) -> str:
+    """Return the address that images' names follow, of the address that all paths follow."""
+    return f"{url}/{IMAGE}"
+
+
 def image_path(name: str, recipient: str) -> str:
     """Return the path of an image; the recipient's token, or an ESP's merge tag in place of it."""
     return f"/{IMAGE}/{name}/{recipient}.gif"

@@ -27,10 +27,10 @@ from mailtailor.segments.person import Person
 
 VARIABLES: Final[tuple[str, ...]] = (
     *("recipient", "place", "products", "bestsellers", "stores", "offer"),
-    *("inputs", "request"),
+    *("inputs", "request", "images"),
 )
 """What templates can use, besides the functions `track`, `block` and `range`."""
-OF_EVERYBODY: Final = frozenset({"bestsellers", "offer", "inputs", "request"})
+OF_EVERYBODY: Final = frozenset({"bestsellers", "offer", "inputs", "request", "images"})
 """What templates of a shared block can use."""
 STORES_SHOWN: Final = 3
 PLACE: Final = ("city", "region", "country", "postal_code")
@@ -69,11 +69,22 @@ def no_library(_name: str) -> Renderer | None:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What there is to show; `library` finds the blocks that others insert."""
+    """What there is to show.
+
+    Attributes
+    ----------
+    catalog, offers
+        Products, stores and offers.
+    library
+        Finds the blocks that others insert.
+    images
+        The address that an image's name follows, such as `https://mail.example/image`.
+    """
 
     catalog: Catalog
     offers: tuple[Offer, ...]
     library: Library = no_library
+    images: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +174,8 @@ def serve(
     found = _found(block, view, shelf) if settled is None else _found_before(settled, block, view, shelf)
     parameters = block.parameters(request.query)
     data = variables(view.attributes, found.recommended, found.best, found.stores, found.offer) | {
-        "request": parameters
+        "request": parameters,
+        "images": shelf.images,
     }
     context = _context(parameters, view, shelf.catalog)
     skipped = list(settled.skipped) if settled else []

@@ -120,6 +120,7 @@ def samples(block: Block, variant: Variant) -> Iterator[dict[str, Any]]:
     common = {
         "inputs": block.values(variant.set),
         "request": {name: one.default for name, one in block.request.items()},
+        "images": "https://mail.example/image",
     }
     best = [Recommendation(_PRODUCT, Why.BESTSELLER)]
     for why in Why:
