@@ -29,6 +29,7 @@ from mailtailor.aws import decision_table
 from mailtailor.aws.profile_item import encode
 from mailtailor.consent.policy import Consent
 from mailtailor.consent.policy import Purpose as Use
+from mailtailor.content.files import load_block
 from mailtailor.instant import HOUR
 from mailtailor.profiles.profile import Attribute, Profile
 from mailtailor.segments.engine import Engine
@@ -42,6 +43,7 @@ PROGRESS: Final = 1_000
 """Recipients after which a line tells how far it is."""
 AT_ONCE: Final = 25
 """DynamoDB's limit of items in one BatchWriteItem."""
+HERO: Final = Path(__file__).parents[2] / "layers" / "definitions" / "blocks" / "hero" / "block.yaml"
 BINS: Final = (10, 20, 50, 100, 200, 400, 800, 1_000, 2_000, 5_000)
 """Milliseconds."""
 
@@ -60,8 +62,9 @@ class Sent:
         How many answers had which status.
     empty
         How many had nothing in them: the CDN's answer, in place of one that took too long.
-    differing
-        How many recipients got another HTML the second time.
+    differing, late
+        How many recipients got another HTML the second time, and how many of these because of one of the two the time
+        was over, so that it is the static fallback.
     decisions
         How many decisions of how many messages were stored in the end.
     """
@@ -71,6 +74,7 @@ class Sent:
     statuses: Counter[int] = field(default_factory=Counter)
     empty: int = 0
     differing: int = 0
+    late: int = 0
     decisions: tuple[int, int] = (0, 0)
 
     def at(self, share: float) -> float:
@@ -124,6 +128,7 @@ def _item(profile_id: str, rules: Engine, at: int) -> dict[str, Any]:
 def _fetch(system: System, ids: Sequence[str], clients: int) -> Sent:
     keys, sent, lock = keyring(system), Sent(len(ids)), threading.Lock()
     message = sign_mailing(keys, MailingToken("bench", "send-1"))
+    fallback = load_block(HERO).fallback
 
     def one(client: httpx.Client, profile_id: str) -> None:
         query = {"r": sign_recipient(keys, RecipientToken(profile_id, Purpose.CONTENT)), "m": message}
@@ -139,7 +144,9 @@ def _fetch(system: System, ids: Sequence[str], clients: int) -> Sent:
                 sent.empty += not answer.text
         with lock:
             # What the CDN answered for a function that was late is no answer of the function.
-            sent.differing += bool(bodies[0] and bodies[2]) and bodies[0] != bodies[2]
+            if bodies[0] and bodies[2] and bodies[0] != bodies[2]:
+                sent.differing += 1
+                sent.late += fallback in {bodies[0], bodies[2]}
 
     with httpx.Client(limits=httpx.Limits(max_connections=clients)) as client, ThreadPoolExecutor(clients) as pool:
         client.get(f"{system.base_url}/content/hero", timeout=60)
@@ -172,6 +179,7 @@ def main() -> int:
     console.print(
         f"{len(sent.milliseconds)} fetches for {sent.recipients} recipients in {time.perf_counter() - begun:.0f} s, "
         f"statuses {dict(sent.statuses)}, {sent.empty} answered by the CDN, {sent.differing} saw two things, "
+        f"of these {sent.late} the fallback once, for the time was over; "
         f"{sent.decisions[0]} decisions of {sent.decisions[1]} messages"
     )
     shares = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (1.0, "max"))
