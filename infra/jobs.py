@@ -83,6 +83,10 @@ SEGMENT_RECOMPUTE: Final = Job(
 SEGMENT_RECONCILE: Final = Job(
     name="segment_reconcile", timeout=600, memory=2048, layers=(*_WITH_DEFINITIONS, "archive"), disk=4096
 )
+# Two processors, for somebody waits; as long as Lambda lets it. The disk holds a bucket of ten gigabytes.
+SEGMENT_ESTIMATE: Final = Job(
+    name="segment_estimate", timeout=900, memory=3538, layers=(*LIBRARY, "archive"), disk=10_240
+)
 # Nobody waits for it; the archive's layer only because it knows the archive's buckets.
 SEGMENT_ROLLOUT: Final = Job(name="segment_rollout", timeout=50, layers=(*_WITH_DEFINITIONS, "archive"))
 EVENT_ARCHIVER: Final = Job(name="event_archiver", timeout=60, memory=1024, layers=(*LIBRARY, "archive"))
@@ -114,6 +118,7 @@ JOBS: Final = (
     PROFILE_REBUILDER,
     SEGMENT_RECOMPUTE,
     SEGMENT_RECONCILE,
+    SEGMENT_ESTIMATE,
     SEGMENT_ROLLOUT,
     WAKE_PROCESSOR,
     SEGMENT_CLOCK,

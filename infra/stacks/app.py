@@ -166,6 +166,7 @@ class AppStack(Stack):
         self._rebuilding()
         self._recomputing()
         self._reconciling()
+        self._estimating()
         self._rolling_out(settle.value_as_string)
         self._delivery(esp_webhook_url.value_as_string)
         self._archiving()
@@ -505,6 +506,16 @@ class AppStack(Stack):
             targets=[targets.LambdaFunction(reconcile.function, retry_attempts=2)],
         )
 
+    def _estimating(self) -> None:
+        data = self._data
+        estimate = self._add(
+            jobs.SEGMENT_ESTIMATE,
+            [*data.archive.read(EVENTS_PREFIX), data.archive.find(ERASED_PREFIX)],
+            **BURSTS,
+            ARCHIVE_BUCKET=data.archive.bucket_name,
+        )
+        _accept_prefix(estimate.role, ARCHIVE, EVENTS_PREFIX)
+
     def _delivery(self, esp_webhook_url: str) -> None:
         data = self._data
         publisher = self._add(
@@ -663,6 +674,7 @@ class AppStack(Stack):
             "CampaignReportFunction": self._functions[jobs.CAMPAIGN_REPORT].function.function_name,
             "ProfileApiFunction": self._functions[jobs.PROFILE_API].function.function_name,
             "SegmentReconcileFunction": self._functions[jobs.SEGMENT_RECONCILE].function.function_name,
+            "SegmentEstimateFunction": self._functions[jobs.SEGMENT_ESTIMATE].function.function_name,
             "TrailApiFunction": self._functions[jobs.TRAIL_API].function.function_name,
             "BlockPreviewFunction": self._functions[jobs.BLOCK_PREVIEW].function.function_name,
             "BlockCoverageFunction": self._functions[jobs.BLOCK_COVERAGE].function.function_name,

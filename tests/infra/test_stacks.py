@@ -65,6 +65,7 @@ ENVIRONMENT = {
     "segment_reconcile": {"PROFILES_TABLE", "CLOCK_TABLE", "ARCHIVE_BUCKET", "RECONCILE_QUEUE_URL"}
     | BURST_SETTINGS
     | LIVE_SETTINGS,
+    "segment_estimate": {"ARCHIVE_BUCKET"} | BURST_SETTINGS,
     "trail_api": {"PROFILES_TABLE", "ARCHIVE_BUCKET"},
     "archive_watermark": {
         "CLOCK_TABLE",

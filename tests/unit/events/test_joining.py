@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mailtailor.events import archive, joining, mail_counts
 from mailtailor.events.archive import READ_SQL, parts
 from mailtailor.events.event import Event
-from mailtailor.events.joining import Erasure, is_joined, join, joined_key, unreadable
+from mailtailor.events.joining import Erasure, is_joined, join, joined_key, unreadable, without_erased
 from mailtailor.instant import HOUR, SECOND
 from tests.unit.events.test_archive import OLD, write, write_old
 
@@ -267,6 +267,26 @@ def test_a_file_of_which_all_rows_go_is_not_written(connection: DuckDBPyConnecti
         assert join_some(tmp_path, connection, [file], [Erasure(ANNA, NOON + 1)]) == joining.Joined(0, 1)
     # then
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_copies_without_erased_rows_say_all_the_rest_and_those_without_any_stay(
+    connection: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    # given: files of Anna's alone, of Anna's and Bob's, and of Bob's alone
+    for batch in ([event(1)], [event(2), event(3, profile_id=BOB)], [event(4, profile_id=BOB)]):
+        write(tmp_path, parts({"m": batch}), connection)
+    files = sorted(map(str, tmp_path.glob("events/*/*/*.parquet")))
+    before = {file: Path(file).read_bytes() for file in files}
+    # when
+    kept = without_erased(connection, files, erasures=[Erasure(ANNA, NOON + 1), Erasure(BOB, NOON)])
+    # then
+    assert sorted(one.id for one in archive.read(connection, kept, [ANNA, BOB])) == ["event-3", "event-4"]
+    assert len(kept) == 2
+    assert {str(Path(file).parent) for file in kept} == {str(Path(file).parent) for file in files}
+    assert {file: Path(file).read_bytes() for file in files} == before
+    # and if nobody is erased, or there are no files, there is nothing to do
+    assert without_erased(connection, files, erasures=[]) == files
+    assert without_erased(connection, [], erasures=[Erasure(ANNA, NOON)]) == []
 
 
 def test_a_joined_file_sorts_after_all_that_it_was_made_of() -> None:

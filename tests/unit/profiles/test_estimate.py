@@ -9,7 +9,8 @@ from mailtailor.consent.policy import Purpose
 from mailtailor.events import archive
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, HOUR
-from mailtailor.profiles.estimate import DAYS, Estimate, estimate
+from mailtailor.profiles.estimate import estimate
+from mailtailor.profiles.estimates import DAYS, Estimate
 from tests.unit.segments.people import NOW, definition
 
 ALLOWED = {purpose.value: True for purpose in Purpose}

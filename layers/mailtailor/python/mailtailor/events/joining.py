@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -133,6 +133,11 @@ _COUNT_EVENTS_SQL: Final = f"""\
 SELECT count(DISTINCT id) FILTER (NOT gone), count(*) FILTER (gone)
 FROM (SELECT id, {_EVENTS_ERASED_SQL} AS gone {_EVENTS_SQL})
 """  # noqa: S608 - of our own text
+_WITH_ERASED_SQL: Final = f"""\
+{_ERASED_SQL}
+SELECT DISTINCT filename FROM read_parquet($files, union_by_name = true, hive_partitioning = false, filename = true)
+WHERE {_EVENTS_ERASED_SQL}
+"""  # noqa: S608 - of our own text
 _COUNT_MAIL_SQL: Final = f"""\
 {_ERASED_SQL}
 SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
@@ -233,6 +238,26 @@ def erasable(connection: DuckDBPyConnection, file: str, *, folder: str, erasures
     counted = connection.execute(_COUNT_SQL[_dataset(folder)], _given([file], folder, erasures))
     [(_, erased)] = counted.fetchall()
     return int(erased)
+
+
+def without_erased(connection: DuckDBPyConnection, files: Sequence[str], *, erasures: Collection[Erasure]) -> list[str]:
+    """Return paths of what files of events hold without erased rows: those that have some are written anew beside them.
+
+    Raises
+    ------
+    duckdb.Error
+        If a file cannot be read; see `unreadable`.
+    """
+    if not files or not erasures:
+        return list(files)
+    found = connection.execute(_WITH_ERASED_SQL, _given(files, archive.EVENTS, erasures)).fetchall()
+    with_erased = {file for (file,) in found}
+    kept = [file for file in files if file not in with_erased]
+    for file in sorted(with_erased):
+        target = Path(file).with_name(f"kept-{Path(file).name}")
+        if join(connection, [file], target, folder=archive.EVENTS, erasures=erasures).rows:
+            kept.append(str(target))
+    return kept
 
 
 def unreadable(connection: DuckDBPyConnection, files: Iterable[str]) -> list[str]:

@@ -8,7 +8,6 @@ nobody's attributes are dropped for want of room: it is an estimate of what the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -19,61 +18,29 @@ from mailtailor.events import histories
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, Instant
 from mailtailor.profiles import projection, rebuild
+from mailtailor.profiles.estimates import DAYS, Estimate, Estimates
 from mailtailor.profiles.profile import Attribute, Profile
 from mailtailor.segments.columns.evaluation import Evaluated
 from mailtailor.segments.columns.evaluation import evaluate as by_columns
 from mailtailor.segments.columns.plan import planned
 from mailtailor.segments.definition import SegmentDefinition
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.engine import DEFAULT_BURSTS, Engine
 from mailtailor.segments.verdict import Verdict
+from mailtailor.tracking.bursts import BurstSettings
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-DAYS: Final = 7
 PROFILES_AT_ONCE: Final = histories.PROFILES_AT_ONCE
 
 
-@dataclass(slots=True)
-class Estimate:
-    """What a segment would be like.
-
-    Attributes
-    ----------
-    members
-        How many people are in it.
-    entering, leaving
-        How many people time alone brings in and takes out, if nothing else happens: of each of the next days, the first
-        being the 24 hours from now. Each person counts once, at the next turn.
-    """
-
-    members: int = 0
-    entering: list[int] = field(default_factory=lambda: [0] * DAYS)
-    leaving: list[int] = field(default_factory=lambda: [0] * DAYS)
-
-
-@dataclass(slots=True)
-class Estimates:
-    """What segments would be like.
-
-    Attributes
-    ----------
-    segments
-        By name.
-    people, events
-        Who allows personalization, and how many rows were read for them.
-    by_engine
-        How many of them the engine had to evaluate by itself.
-    """
-
-    segments: dict[str, Estimate]
-    people: int = 0
-    events: int = 0
-    by_engine: int = 0
-
-
 def estimate(
-    connection: DuckDBPyConnection, files: Iterable[str], definitions: Iterable[SegmentDefinition], now: Instant
+    connection: DuckDBPyConnection,
+    files: Iterable[str],
+    definitions: Iterable[SegmentDefinition],
+    now: Instant,
+    *,
+    bursts: BurstSettings = DEFAULT_BURSTS,
 ) -> Estimates:
     """Return what segments would be like by what the archive's files tell.
 
@@ -87,6 +54,8 @@ def estimate(
         All segments, for they may refer to each other.
     now
         The instant, not before the last event's.
+    bursts
+        What of opens and clicks is a machine's.
 
     Raises
     ------
@@ -95,7 +64,7 @@ def estimate(
     duckdb.Error
         If a file cannot be read.
     """
-    engine = Engine(definitions)
+    engine = Engine(definitions, bursts=bursts)
     estimates = Estimates({name: Estimate() for name in engine.segments})
     for some in evaluate(connection, files, engine, now):
         estimates.people += len(some.numbers)
