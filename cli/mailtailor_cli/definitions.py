@@ -160,7 +160,7 @@ def apply(
             stored = _abandoned(live) if abandon else _resumed(live, skip_unreadable=skip_unreadable)
         else:
             before = live.rollout()
-            old, new = live.versions.version(before.active), _wanted(live, before, sources or [], version)
+            old, new = live.versions.version(before.active), wanted_segments(live, before, sources or [], version)
             changes = difference(old.segments, new)
             _tell(changes)
             if dry_run:
@@ -231,7 +231,7 @@ def _loaded(directory: Path) -> list[SegmentDefinition]:
     return load_segments(directory)
 
 
-def _wanted(
+def wanted_segments(
     live: Live, rollout: Rollout, sources: Sequence[Path], version: int | None
 ) -> tuple[SegmentDefinition, ...]:
     """Return all segments as they shall be."""

@@ -24,6 +24,7 @@ from mailtailor_cli import (
     tokens,
 )
 from mailtailor_cli.block_preview import coverage, preview
+from mailtailor_cli.estimate import estimate
 from mailtailor_cli.instrument import instrument
 from mailtailor_cli.recompute import recompute
 from mailtailor_cli.reconcile import reconcile
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(instrument)
 segments.app.command()(definitions.apply)
+segments.app.command()(estimate)
 segments.app.command()(definitions.versions)
 segments.app.command()(definitions.diff)
 segments.app.command()(recompute)
