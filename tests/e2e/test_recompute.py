@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from infra.local.system import CREDENTIALS, REGION, System
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.events import archive
-from mailtailor_cli import recompute
+from mailtailor_cli import estimate, recompute
 from mailtailor_cli.connection import Connection
 from mailtailor_cli.main import app
 from tests.e2e.people import Recipient, until
@@ -31,7 +32,8 @@ def test_who_remembers_nothing_of_a_segments_history_gets_it_from_the_archive(
     # given: an order in the archive, and a profile as from before the segment was deployed
     settings = {"endpoint_url": system.endpoint_url, "region_name": REGION, **CREDENTIALS}
     running = Connection("the test system", system.outputs, settings, clock=system.now)
-    monkeypatch.setattr(recompute, "connect", lambda _where: running)
+    for command in (estimate, recompute):
+        monkeypatch.setattr(command, "connect", lambda _where: running)
     recipient = Recipient(system).introduce()
     until(lambda: _archived(system, recipient.profile_id), seconds=120)
     before = _archived(system, recipient.profile_id)
@@ -43,11 +45,14 @@ def test_who_remembers_nothing_of_a_segments_history_gets_it_from_the_archive(
     table.save(replace(loaded, profile=replace(loaded.profile, streams={}, memberships={}, definitions="before")), ())
 
     # when
+    estimated = CliRunner().invoke(app, ["segments", "estimate", "--json"])
     would = CliRunner().invoke(app, ["segments", "recompute", "--dry-run"])
     did = CliRunner().invoke(app, ["segments", "recompute"])
 
     # then
     assert (would.exit_code, did.exit_code) == (0, 0), f"{would.output}{did.output}{did.exception}"
+    assert estimated.exit_code == 0, f"{estimated.output}{estimated.exception}"
+    assert json.loads(estimated.stdout)["segments"]["recent_purchasers"]["members"] >= 1
     assert "recent_purchasers" in would.output
     assert ": done." in did.output
     assert "recent_purchasers" in recipient.segments()
