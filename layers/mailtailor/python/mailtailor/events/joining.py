@@ -138,6 +138,12 @@ _WITH_ERASED_SQL: Final = f"""\
 SELECT DISTINCT filename FROM read_parquet($files, union_by_name = true, hive_partitioning = false, filename = true)
 WHERE {_EVENTS_ERASED_SQL}
 """  # noqa: S608 - of our own text
+_WITHOUT_ERASED_SQL: Final = f"""\
+COPY (
+    {_ERASED_SQL}
+    FROM read_parquet($files, hive_partitioning = false) WHERE NOT {_EVENTS_ERASED_SQL}
+) TO '$target' (FORMAT parquet)
+"""
 _COUNT_MAIL_SQL: Final = f"""\
 {_ERASED_SQL}
 SELECT count(DISTINCT row) FILTER (NOT gone), count(*) FILTER (gone)
@@ -254,9 +260,10 @@ def without_erased(connection: DuckDBPyConnection, files: Sequence[str], *, eras
     with_erased = {file for (file,) in found}
     kept = [file for file in files if file not in with_erased]
     for file in sorted(with_erased):
-        target = Path(file).with_name(f"kept-{Path(file).name}")
-        if join(connection, [file], target, folder=archive.EVENTS, erasures=erasures).rows:
-            kept.append(str(target))
+        target = str(Path(file).with_name(f"kept-{Path(file).name}"))
+        # COPY takes no parameter for its target; the folder's name is our own.
+        connection.execute(_WITHOUT_ERASED_SQL.replace("$target", target), _given([file], archive.EVENTS, erasures))
+        kept.append(target)
     return kept
 
 
