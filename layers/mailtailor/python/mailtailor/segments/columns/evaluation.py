@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROWS_AT_ONCE: Final = 4_000_000
-"""Of a part: some 500 MB."""
+"""Of a part for few segments: some 500 MB."""
+COLUMNS_AT_ONCE: Final = 20
+"""Streams and segments, whose columns are kept while a part is evaluated; for so many more it is a share smaller."""
 _BUCKET: Final = re.compile(r"/bucket=(\d\d)/")
 
 ByEngine = Callable[["DuckDBPyConnection", Sequence[str], Collection[str]], Mapping[str, Mapping[str, Verdict]]]
@@ -97,11 +99,15 @@ def evaluate(
     parts = [
         (of_one, part, number)
         for _, of_one in sorted(buckets.items())
-        for number in [1 + count(connection, of_one) // ROWS_AT_ONCE]
+        for number in [1 + count(connection, of_one) // _rows_at_once(plan)]
         for part in range(number)
     ]
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(work, parts)
+
+
+def _rows_at_once(plan: Plan) -> int:
+    return ROWS_AT_ONCE // (1 + (len(plan.features) + len(plan.definitions)) // COLUMNS_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
