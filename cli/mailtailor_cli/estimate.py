@@ -36,8 +36,8 @@ AT_ONCE: Final = 8
 """Buckets. Of a million people each takes some seconds."""
 FUNCTION: Final = "SegmentEstimateFunction"
 UNKNOWN: Final = (
-    "It is told by the archive alone. So people who were merged count once for each of their ids, attributes count that "
-    "profiles have no room for, and so does whoever withdrew consent by an event that was itself refused."
+    "It is told by the archive alone. So people who were merged count once for each of their ids, attributes count "
+    "that profiles have no room for, and so does whoever withdrew consent by an event that was itself refused."
 )
 
 
