@@ -32,6 +32,19 @@ def test_what_a_macro_made_of_data_is_escaped_once() -> None:
     assert shown == "<b>A&amp;B &#123;</b>"
 
 
+def test_what_a_part_sets_is_made_anew_for_each_recipient() -> None:
+    # given a part that makes a link before any of its macros does
+    link = '{% set href = track("https://shop.example/") %}{% macro button() %}{{ href }}{% endmacro %}'
+    made = block('{% from "pieces" import button %}{{ button() }}', parts={"pieces": link})
+    renderer = Renderer(made)
+
+    def shown(to: str) -> str:
+        return renderer.render(made.variants[0], Format.HTML, {}, lambda url, **_: f"{url}{to}")
+
+    # then
+    assert (shown("anna"), shown("ben")) == ("https://shop.example/anna", "https://shop.example/ben")
+
+
 def test_plain_text_is_not_escaped_but_neutralized() -> None:
     assert (
         render_text("Hello {{ recipient.name }}", {"recipient": {"name": "Tom & {{x}}"}})

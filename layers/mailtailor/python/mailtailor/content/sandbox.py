@@ -15,11 +15,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateSyntaxError, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import do_capitalize, do_default, do_title, do_trim
 from jinja2.lexer import Token, TokenStream
@@ -28,6 +28,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from mailtailor.content import neutral
+
+if TYPE_CHECKING:
+    from jinja2.environment import TemplateModule
 
 MAX_STEPS: Final = 50_000
 """Syntax nodes passed in loops and macros: about 20 ms of work, hundreds of times what a block of 12 products takes."""
@@ -67,12 +70,13 @@ class Exhausted(SecurityError):
 
 @dataclass(slots=True)
 class Run:
-    """One rendering: what it may still spend, and how it makes links and inserts other blocks."""
+    """One rendering: what it may still spend, how it makes links and inserts other blocks, and what it imported."""
 
     track: TrackLink
     insert: InsertBlock | None = None
     steps: int = MAX_STEPS
     characters: int = MAX_CHARACTERS
+    modules: dict[str, TemplateModule] = field(default_factory=dict)
 
     def spend(self, steps: int, characters: int) -> None:
         """Charge the budget.
@@ -204,6 +208,18 @@ _ALLOWED: Final = frozenset(
 )
 
 
+class _Template(Template):
+    """A template whose macros are imported anew by each rendering: what it sets may be somebody's, such as a link."""
+
+    def _get_default_module(self, ctx: Context | None = None) -> TemplateModule:  # noqa: ARG002 - Jinja's hook
+        run, name = _run.get(), str(self.name)
+        if run is None:
+            return self.make_module()
+        if name not in run.modules:
+            run.modules[name] = self.make_module()
+        return run.modules[name]
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Compiles and runs the templates of one block.
 
@@ -216,6 +232,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """
 
     intercepted_binops = ARITHMETIC
+    template_class = _Template
 
     def __init__(self, templates: Mapping[str, str], *, html: bool) -> None:
         super().__init__(
