@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,17 @@ def test_a_template_without_style_sheet_stays_as_it_is() -> None:
     template = "<TABLE><tr><td nowrap>{% if x %}<b>{{ x }}</b>{% endif %}\r\n&nbsp;</td></TABLE>"
 
     assert compiled(template, "a.html.j2") == template
+
+
+@pytest.mark.parametrize("piece", ["<!--", "<style>", "<link ", "<body>"])
+def test_what_tags_hold_is_no_markup_and_takes_no_long_time(piece: str) -> None:
+    # given
+    template = f"{{{{ x | default('{piece * (60_000 // len(piece))}') }}}}{{# <link rel=stylesheet> #}}<p>x</p>"
+    started = time.perf_counter()
+
+    # then
+    assert compiled(template, "a.html.j2") == template
+    assert time.perf_counter() - started < 1
 
 
 def test_rules_move_into_attributes_and_what_an_element_said_itself_wins() -> None:

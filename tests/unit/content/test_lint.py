@@ -34,6 +34,8 @@ def said(
         ('<a href="{{ product.url }}">Lanterns</a>', "warning", "not tracked"),
         ('<a href="javascript:alert(1)">Lanterns</a>', "error", "scheme 'javascript'"),
         ('<a href="">Lanterns</a>', "warning", "leads nowhere"),
+        ('<a href="https:shop">Lanterns</a>', "error", "the link is no address"),
+        ('<img src="https://[x/a.png" alt="" width="1">', "error", "the image is no address"),
         ('<a href="{{ track(offer.url) }}">Click here</a>', "warning", "'click here'"),
         ('<a href="{{ track(offer.url) }}"> </a>', "error", "says nothing"),
         ("<table><tr><td>x</td></tr></table>", "warning", "presentation"),
@@ -123,6 +125,21 @@ def test_hostile_markup_takes_no_long_time(piece: str) -> None:
     said(piece * (60_000 // len(piece)))
 
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("piece", ["a", "a ", "a:", "a:b ", "a:b;", "{", "-"])
+def test_a_hostile_style_sheet_takes_no_long_time(piece: str) -> None:
+    started = time.perf_counter()
+
+    said(f"<style>{piece * (60_000 // len(piece))}</style>")
+
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("declaration", ["<![x]>", "<![>", "<!x [<![]>", "<!doctype [>"])
+def test_a_declaration_that_no_parser_knows_stops_nothing_but_the_block(declaration: str) -> None:
+    # Which of them are errors is another matter in each version of Python.
+    assert {one.level for one in said(f"<p>x</p>{declaration}")} <= {"error"}
 
 
 def test_the_table_of_clients_names_its_source() -> None:

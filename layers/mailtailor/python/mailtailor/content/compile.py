@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Final
 
-from mailtailor.content.markup import CUT, Unbalanced, hide, outline
+from mailtailor.content.markup import CUT, Unbalanced, hide, in_lines, outline
 from mailtailor.content.sandbox import did_you_mean
 
 MJML_SUFFIXES: Final = (".mjml", ".mjml.j2")
@@ -65,10 +65,12 @@ def compiled(template: str, file: str) -> str:
         With the line.
     """
     is_mjml = file.endswith(MJML_SUFFIXES)
-    if (linked := _LINKED.search(_COMMENT.sub("", template))) is not None:
-        line = template.count("\n", 0, template.find(linked[0])) + 1
+    # What tags hold is no markup yet, and may look like the beginning of any.
+    markup = in_lines(template, lambda _tag: "")
+    if (linked := _LINKED.search(_COMMENT.sub("", markup))) is not None:
+        line = markup.count("\n", 0, markup.find(linked[0])) + 1
         raise CannotCompile("a style sheet cannot be fetched; write its rules into <style>", line)
-    if not is_mjml and _STYLE.search(template) is None:
+    if not is_mjml and _STYLE.search(markup) is None:
         return template
     if not all(find_spec(package) for package in ("css_inline", "mjml", "tinycss2")):
         raise CannotCompile("compiling needs more to be installed: pip install 'mailtailor[publishing]'")

@@ -100,8 +100,12 @@ def lint(file: str, template: str, rules: Rules) -> list[Finding]:
             Finding("error", file, html.count("\n", 0, at) + 1, "a tag, comment or style sheet begins and never ends")
         ]
     reader = _Reader(file, rules)
-    reader.feed(html)
-    reader.close()
+    try:
+        reader.feed(html)
+        reader.close()
+    except AssertionError:
+        # So tell some versions of Python's parser that they do not know a declaration.
+        return [Finding("error", file, reader.getpos()[0], "a declaration such as <![x]> is none of HTML")]
     return sorted(reader.all(), key=lambda finding: (("error", "warning", "note").index(finding.level), finding.line))
 
 
@@ -264,7 +268,10 @@ class _Reader(HTMLParser):
             if not (scheme.lower() == "data" and what == "the image"):
                 self._say("error", f"{what} has the scheme {scheme[:20]!r}; in mails there are https, mailto and tel")
             return False
-        host = (urlsplit(address).hostname or "") if "{" not in address.split("/")[2] else ""
+        host = _host(address)
+        if host is None:
+            self._say("error", f"{what} is no address: write https://, a host and a path")
+            return False
         if host and self._rules.hosts and not any(host == one or host.endswith(f".{one}") for one in self._rules.hosts):
             self._say("error", f"{what} leads to {host}, which is not among the block's hosts")
         return True
@@ -286,6 +293,15 @@ class _Reader(HTMLParser):
 def _declarations(style: str) -> dict[str, str]:
     pairs = (one.partition(":") for one in style.split(";"))
     return {name.strip().lower(): value.strip() for name, colon, value in pairs if colon and name.strip()}
+
+
+def _host(address: str) -> str | None:
+    """Return the host that an address names, empty if a tag of the template does, None if nothing does."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return "" if "{" in parts.netloc else parts.hostname
 
 
 def _six(colour: str) -> str:
