@@ -18,8 +18,8 @@ MOST_PRODUCTS: Final = 12
 MAX_CONDITIONS: Final = 30
 FALLBACK: Final = "fallback"
 """What answers call the static fallback, where they name the variant shown."""
-RESERVED: Final = frozenset({"r", "m"})
-"""Names of a fetch's own parameters: the recipient's and the message's token."""
+RESERVED: Final = frozenset({"r", "p", "m"})
+"""Names of a fetch's own parameters: the recipient's token or profile id, and the message's token."""
 CONTEXTS: Final = ("request", "last_viewed", "last_purchased", "place")
 """What `when` may look at, each with names of its own behind a dot."""
 

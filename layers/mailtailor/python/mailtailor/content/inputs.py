@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from mailtailor.tracking.destination import SLOT, BadDestination, check_destination
 
 Value = str | int | float
 """What an input holds."""
-Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
+_COLOUR: Final = r"^#[0-9a-fA-F]{6}$"
+Colour = Annotated[str, StringConstraints(pattern=_COLOUR)]
 MAX_TEXT: Final = 1_000
 _PATH_IN_SHOP: Final = "https://shop.example"
 
@@ -58,8 +59,8 @@ class NumberInput(_Input):
 
     type: Literal["number"]
     default: int | float = 0
-    at_least: int | float = 0
-    at_most: int | float = 1_000_000
+    at_least: int | FiniteFloat = 0
+    at_most: int | FiniteFloat = 1_000_000
 
     @model_validator(mode="after")
     def _default_fits(self) -> NumberInput:
@@ -68,8 +69,8 @@ class NumberInput(_Input):
 
     def check(self, value: object) -> int | float:
         """Return `value` if the input may hold it; raise `ValueError` if not."""
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError("a number is needed")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError("a number is needed")  # noqa: TRY004 - as above
         if not self.at_least <= value <= self.at_most:
             raise ValueError(f"the number must be from {self.at_least} to {self.at_most}")
         return value
@@ -93,9 +94,8 @@ class ColourInput(_Input):
 
     def check(self, value: object) -> str:
         """Return `value` if it is a colour; raise `ValueError` if not."""
-        if not isinstance(value, str) or len(value) != 7 or value[0] != "#":
+        if not isinstance(value, str) or not re.fullmatch(_COLOUR, value):
             raise ValueError("a colour is needed, such as #9a4a1f")
-        int(value[1:], 16)
         return value
 
 
