@@ -51,6 +51,9 @@ def test_the_shipped_blocks_and_offers_are_in_order() -> None:
         ("block.yaml", ("name: greeting", "name: offer"), "block.yaml:1", "'offer' is already taken"),
         ("block.yaml", ("name: hero", "name: other"), "block.yaml:1", "its directory 'hero'"),
         ("block.yaml", ("name: hero", "name: ["), "block.yaml:", "not valid YAML"),
+        ("block.yaml", ("name: hero", "name: 2026-02-30"), "block.yaml:1", "not what it looks like"),
+        ("block.yaml", ("name: hero", "name: !!bool hero"), "block.yaml:1", "not what it looks like"),
+        ("block.yaml", ("name: hero", "name: !hero x"), "block.yaml:1", "could not determine a constructor"),
         ("offer.html.j2", ("{{ offer.text }}", "{{ offer.text }"), "offer.html.j2:6", "unexpected '}'"),
         ("offer.html.j2", ("{{ offer.text }}", "{{ ofer.text }}"), "offer.html.j2:6", "did you mean 'offer'?"),
         ("offer.html.j2", ("{{ offer.text }}", "{{ offer.txt }}"), "offer.html.j2:6", "no attribute 'txt'"),
@@ -116,6 +119,16 @@ def test_a_block_is_compiled_when_it_is_read(blocks: Path) -> None:
 
     # then
     assert hero.variants[1].template == '<p style="color: #222222;">{{ offer.text }}</p>\n'
+
+
+def test_what_takes_too_much_only_once_it_is_compiled_stops_with_its_file(blocks: Path) -> None:
+    # given a value that compiling writes into each of a thousand elements
+    template = blocks / "hero" / "offer.html.j2"
+    template.write_text("<style>p { color: {{ '#222222' }} }</style>" + "<p>x</p>" * 1_000, encoding="utf-8")
+
+    # then
+    with pytest.raises(DefinitionError, match=r"offer\.html\.j2:1: compiled, a template has at most 2500 words"):
+        load_blocks(blocks)
 
 
 def test_what_only_needs_thought_is_told_and_stops_nothing(blocks: Path) -> None:

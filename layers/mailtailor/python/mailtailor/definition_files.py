@@ -66,7 +66,10 @@ def read(path: Path) -> str:
 def parsed(text: str, path: Path, model: type[M]) -> M:
     """Return the definition in the text of a file, as of `load`."""
     node = _compose(text, path)
-    data = yaml.SafeLoader("").construct_document(node) if node is not None else {}
+    try:
+        data = _Loader("").construct_document(node) if node is not None else {}
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, path) from error
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -82,10 +85,25 @@ def _compose(text: str, path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise DefinitionError(path, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}.") from error
+        raise _not_yaml(error, path) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise DefinitionError(path, 1, "not valid YAML.") from error
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 - as PyYAML has it
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, ArithmeticError, AttributeError, TypeError) as error:
+            # PyYAML reads 2026-02-30 as a date and `!!int x` as a number, and lets Python's own errors through.
+            raise yaml.MarkedYAMLError(
+                problem="a value is not what it looks like", problem_mark=node.start_mark
+            ) from error
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, path: Path) -> DefinitionError:
+    mark = error.problem_mark
+    return DefinitionError(path, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}.")
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:

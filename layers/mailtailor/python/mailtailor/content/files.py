@@ -126,7 +126,7 @@ def check_block(path: Path) -> Checked:
     if found and found[0].level == "error":
         return Checked(None, tuple(found))
     block = _compiled(path, named, source)
-    return Checked(block, (*found, *_size_findings(path, block)))
+    return Checked(block, (*found, *_size_findings(path, named, block)))
 
 
 def _html_files(named: Block, source: Block) -> Iterator[tuple[str, str, dict[str, Value], bool]]:
@@ -151,8 +151,8 @@ def _findings(named: Block, source: Block) -> Iterator[Finding]:
             told |= support.plainer
 
 
-def _size_findings(path: Path, block: Block) -> Iterator[Finding]:
-    largest = largest_answer(block)
+def _size_findings(path: Path, named: Block, block: Block) -> Iterator[Finding]:
+    largest = largest_answer(path.parent, named, block)
     if largest > block.max_bytes * WARN_FROM:
         message = f"an answer may be {largest:,} bytes; {block.max_bytes:,} are the most, and the next variant answers"
         yield Finding("warning", path.name, line_in(path, ("max_bytes",)), message)

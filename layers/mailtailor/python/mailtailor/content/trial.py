@@ -22,6 +22,8 @@ from mailtailor.recommend.recent import Recommendation, Why
 
 LINK_LENGTH: Final = 300
 """What tracking adds to a link, amply."""
+_FAULTS: Final = (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError)
+"""What a template can do wrong."""
 
 _PRODUCT: Final = Product(
     id="85123A",
@@ -140,14 +142,33 @@ def samples(block: Block, variant: Variant) -> Iterator[dict[str, Any]]:
     )
 
 
-def largest_answer(block: Block) -> int:
-    """Return the size in bytes of the largest answer that the samples give."""
+def largest_answer(folder: Path, named: Block, block: Block) -> int:
+    """Return the size in bytes of the largest answer that the samples give.
+
+    Parameters
+    ----------
+    folder, named
+        As `check_templates` takes them.
+    block
+        The block with the compiled texts.
+
+    Raises
+    ------
+    DefinitionError
+        If a template that was in order takes too much once it is compiled; names its file.
+    """
     renderer = Renderer(block.model_copy(update={"max_bytes": MAX_TEMPLATE * 10}))
-    return max(
-        len(renderer.render(variant, Format.HTML, data, _tracked, lambda _: "").encode())
-        for variant in block.variants
-        for data in samples(block, variant)
-    )
+    largest = 0
+    for names, variant in zip(named.variants, block.variants, strict=True):
+        try:
+            for data in samples(block, variant):
+                answer = renderer.render(variant, Format.HTML, data, _tracked, lambda _: "")
+                largest = max(largest, len(answer.encode()))
+        except _FAULTS as error:
+            hint = "Compiling writes the rules of a style sheet into each element that they are for; use fewer."
+            fault = (error.message if isinstance(error, TemplateError) else "") or str(error)
+            raise DefinitionError(folder / names.template, 1, _sentence(f"compiled, {fault}"), hint) from error
+    return largest
 
 
 def _tracked(url: str, *, product_id: str, category: str) -> str:  # noqa: ARG001 - as links are made
@@ -164,7 +185,7 @@ def _try(renderer: Renderer, variant: Variant, form: Format, files: dict[str, Pa
         hint = "Not everybody has everything: test `is defined`, or write `| default('...')`, or state what it needs."
         place, line = _place(error, files, path)
         raise DefinitionError(place, line, _sentence(error.message or "a value is missing"), hint) from error
-    except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
+    except _FAULTS as error:
         place, line = _place(error, files, path)
         raise DefinitionError(place, line, _sentence(str(error) or type(error).__name__)) from error
 
