@@ -16,15 +16,14 @@ from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtailor.aws import clients, http
-from mailtailor.aws.block_previews import Blocks, Settings, Stage, connect_blocks
+from mailtailor.aws.block_coverage import cover
+from mailtailor.aws.block_previews import Blocks, Settings, connect_blocks
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_sample import ProfileSample
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
-from mailtailor.content.coverage import Coverage, generic
-from mailtailor.content.preview import read_settings, served_to
-from mailtailor.content.preview_request import MAX_BYTES, PARTS, CoverageRequest, read_request
-from mailtailor.content.render import Format
+from mailtailor.content.admin_request import read_request
+from mailtailor.content.preview_request import MAX_BYTES, PARTS, CoverageRequest
 from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.events.untrusted import parse, plain
 from mailtailor.segments.live import DefinitionsUnknown
@@ -64,34 +63,9 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     wish = read_request(
         parse(plain(request.body, request.headers.get("content-encoding", ""), limit=MAX_BYTES)), CoverageRequest
     )
-    name, at = unquote(asked[1]), wish.instant(given.blocks.clock())
-    drafts = given.blocks.drafts(name, wish)
-    stage = given.blocks.stage(name, drafts, given.blocks.engines.of())
-    fetch = read_settings(stage.renderer.block, wish.set, Format.HTML)
-    sample = given.profiles.read(wish.part, limit=wish.limit)
-    stages: dict[str, Stage] = {stage.engine.fingerprint: stage}
-    found = Coverage()
-    for each in sample.profiles:
-        if each.error is not None:
-            found.unreadable += 1
-            continue
-        engine = given.blocks.engines.of(each.profile.definitions)
-        if engine.fingerprint not in stages:
-            stages[engine.fingerprint] = given.blocks.stage(name, drafts, engine)
-        own = stages[engine.fingerprint]
-        found.add(served_to(each.profile, own.renderer, fetch, at, engine=engine, shelf=own.shelf))
-    block = stage.renderer.block
-    count("ProfilesCovered", found.looked_at)
-    return http.json_response(
-        200,
-        {
-            "block": block.name,
-            "variants": [variant.name for variant in block.variants],
-            "generic": generic(block),
-            "whole": sample.whole,
-            **found.payload(),
-        },
-    )
+    covered = cover(unquote(asked[1]), wish, given.blocks, given.profiles)
+    count("ProfilesCovered", covered.found.looked_at)
+    return http.json_response(200, covered.payload())
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP, clear_state=True)
@@ -105,7 +79,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     except DefinitionsUnknown:
         refused = Unavailable("It cannot be read which segments there are.", "Try again in a moment.")
     except (BotoCoreError, ClientError) as error:
-        logger.error("The profiles' table does not answer.", extra={"error": type(error).__name__})
-        refused = Unavailable("The profiles' table does not answer.", "Try again in a moment.")
+        logger.error("Profiles or blocks cannot be read.", extra={"error": type(error).__name__})
+        refused = Unavailable("Profiles or blocks cannot be read.", "Try again in a moment.")
     count("CoverageRefused", reason=type(refused).__name__)
     return http.error_response(refused)

@@ -21,8 +21,9 @@ from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.content.admin_request import read_request
 from mailtailor.content.preview import Who, preview, read_settings
-from mailtailor.content.preview_request import MAX_BYTES, PreviewRequest, read_request
+from mailtailor.content.preview_request import MAX_BYTES, PreviewRequest
 from mailtailor.errors import MailtailorError, NotFound, Unavailable
 from mailtailor.events.untrusted import parse, plain
 from mailtailor.segments.live import DefinitionsUnknown
@@ -93,7 +94,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     except DefinitionsUnknown:
         refused = Unavailable("It cannot be read which segments there are.", "Try again in a moment.")
     except (BotoCoreError, ClientError) as error:
-        logger.error("The profiles' table does not answer.", extra={"error": type(error).__name__})
-        refused = Unavailable("The profiles' table does not answer.", "Try again in a moment.")
+        logger.error("Profiles or blocks cannot be read.", extra={"error": type(error).__name__})
+        refused = Unavailable("Profiles or blocks cannot be read.", "Try again in a moment.")
     count("PreviewsRefused", reason=type(refused).__name__)
     return http.error_response(refused)

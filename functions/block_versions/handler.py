@@ -24,17 +24,10 @@ from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.content.admin_request import read_request
 from mailtailor.content.block import Block
 from mailtailor.content.files import check_references
-from mailtailor.content.sent_files import (
-    MAX_BYTES,
-    PublishRequest,
-    PushRequest,
-    checked,
-    read_request,
-    refusal,
-    written,
-)
+from mailtailor.content.sent_files import MAX_BYTES, PublishRequest, PushRequest, checked, refusal, written
 from mailtailor.content.versions import DEPLOYED, History, Manifest, Version
 from mailtailor.definition_files import DefinitionError
 from mailtailor.errors import MailtailorError, NotFound, Unavailable

@@ -14,10 +14,11 @@ from typing import Any, Final
 import pytest
 from typer.testing import CliRunner, Result
 
+from mailtailor.content.admin_request import read_request
 from mailtailor.content.block import Block
 from mailtailor.content.catalog import Catalog
 from mailtailor.content.preview import Who, preview, read_settings
-from mailtailor.content.preview_request import PARTS, CoverageRequest, PreviewRequest, read_request
+from mailtailor.content.preview_request import PARTS, CoverageRequest, PreviewRequest
 from mailtailor.content.render import Renderer
 from mailtailor.content.select import Shelf
 from mailtailor.errors import MailtailorError

@@ -1,20 +1,17 @@
-"""What is asked of previews and of coverage, read from JSON that nobody checked."""
+"""What is asked of previews and of coverage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from mailtailor.content.admin_request import AdminRequest
 from mailtailor.content.block import Block, Name
 from mailtailor.content.preview import Who
 from mailtailor.content.render import Format
-from mailtailor.content.versions import DEPLOYED
-from mailtailor.errors import BadInput
+from mailtailor.content.versions import Number
 from mailtailor.instant import Instant, from_datetime
-
-R = TypeVar("R", bound="BlockRequest")
 
 MAX_BYTES: Final = 1_000_000
 """Of a request: a block and those inside it, with their templates."""
@@ -26,15 +23,13 @@ MAX_LOOK: Final = 500
 """Profiles of one part that one request looks at, which takes a few seconds."""
 _LAST_YEAR: Final = 9_000
 """Leaves room for what ends later than the instant asked for."""
-UNION: Final = ("constrained-int", "literal['newest']")
 _FORMS: Final = {"html": Format.HTML, "text": Format.TEXT}
 
-VersionNumber = Annotated[int, Field(ge=DEPLOYED, strict=True)]
 Setting = Annotated[str, StringConstraints(max_length=2_000)]
 ProfileId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22}$")]
 
 
-class BlockRequest(BaseModel):
+class BlockRequest(AdminRequest):
     """What both take.
 
     Attributes
@@ -50,12 +45,10 @@ class BlockRequest(BaseModel):
         given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     at: AwareDatetime | None = None
     set: dict[Name, Setting] = Field(default_factory=dict, max_length=60)
     drafts: tuple[Block, ...] = Field(default=(), max_length=MAX_DRAFTS)
-    version: VersionNumber | Literal["newest"] | None = None
+    version: Number | Literal["newest"] | None = None
 
     @model_validator(mode="after")
     def _at_is_near(self) -> BlockRequest:
@@ -97,15 +90,3 @@ class CoverageRequest(BlockRequest):
 
     part: int = Field(ge=0, lt=PARTS, strict=True)
     limit: int = Field(ge=1, le=MAX_LOOK, strict=True)
-
-
-def read_request(payload: object, kind: type[R]) -> R:
-    """Return the request that untrusted JSON is; raise `BadInput`, which names the field, if it is none."""
-    try:
-        return kind.model_validate(payload)
-    except ValidationError as error:
-        fault: Mapping[str, Any] = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        # Pydantic names the members of a union, too.
-        where = ".".join(str(part) for part in fault["loc"] if part not in UNION) or "The request"
-        message = fault["msg"].removeprefix("Value error, ").rstrip(".")
-        raise BadInput(f"{where}: {message}.", f"It takes {', '.join(kind.model_fields)}.") from error

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
+from mailtailor.content.admin_request import AdminRequest
 from mailtailor.content.block import MAX_TEMPLATE, Block
 from mailtailor.content.files import BLOCK_FILE, Checked, check_block
-from mailtailor.content.versions import DEPLOYED, MAX_NOTE
+from mailtailor.content.versions import MAX_NOTE, Number
 from mailtailor.definition_files import DefinitionError
 from mailtailor.errors import BadInput
 
@@ -24,14 +25,9 @@ MAX_TOLD: Final = 5
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 FileText = Annotated[str, StringConstraints(max_length=MAX_TEMPLATE)]
-Number = Annotated[int, Field(ge=DEPLOYED, strict=True)]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PushRequest(_Request):
+class PushRequest(AdminRequest):
     """A block's files by name, what for, the newest version that is known, and whether to publish it at once."""
 
     files: dict[FileName, FileText] = Field(min_length=1, max_length=MAX_FILES)
@@ -40,23 +36,10 @@ class PushRequest(_Request):
     publish: bool = Field(default=False, strict=True)
 
 
-class PublishRequest(_Request):
+class PublishRequest(AdminRequest):
     """The version to publish; the newest, if not given."""
 
     version: Number | None = None
-
-
-R = TypeVar("R", bound=_Request)
-
-
-def read_request(payload: object, kind: type[R]) -> R:
-    """Return the request that untrusted JSON is; raise `BadInput`, which names the field, if it is none."""
-    try:
-        return kind.model_validate(payload)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "The request"
-        raise BadInput(f"{where}: {fault['msg'].rstrip('.')}.", f"It takes {', '.join(kind.model_fields)}.") from error
 
 
 def written(name: str, request: PushRequest, directory: Path) -> Path:
