@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from moto import mock_aws
@@ -15,7 +16,7 @@ from mailtailor.aws.observability import metrics
 from mailtailor.aws.published_blocks import PublishedBlocks
 from mailtailor.content.audience import nobody
 from mailtailor.content.versions import Manifest, document
-from mailtailor.errors import Unavailable
+from mailtailor.errors import BadInput, Unavailable
 from mailtailor.instant import SECOND
 from tests.unit.content.blocks import block
 
@@ -239,6 +240,39 @@ def test_a_change_of_the_manifest_in_between_is_not_lost(world: World) -> None:
     # then
     assert changed.blocks["hero"].published == 1
     assert set(world.objects.manifest().blocks) == {"hero", "extra"}
+
+
+def test_a_change_that_was_stored_though_its_answer_was_lost_is_made_once(world: World) -> None:
+    # given two versions, of which the second is shown, and a client that has to write everything twice
+    world.push("first")
+    world.push("second")
+    put = world.s3.put_object
+
+    def twice(**what: Any) -> Any:
+        put(**what)
+        return put(**what)
+
+    objects = BlockObjects(
+        cast("S3Client", SimpleNamespace(get_object=world.s3.get_object, put_object=twice)), "catalog"
+    )
+
+    # when
+    rolled_back = objects.roll_back("hero")
+    pushed = objects.push([block("third")], world.now, after=2)
+
+    # then
+    assert rolled_back.history("hero").published == 1
+    assert world.objects.manifest() == pushed
+    assert (pushed.history("hero").published, pushed.history("hero").newest.number) == (1, 3)
+
+
+def test_what_functions_would_not_read_is_not_kept(world: World) -> None:
+    large = block("x").model_copy(update={"parts": {f"p{number}": "ü" * 64_000 for number in range(40)}})
+
+    with pytest.raises(BadInput, match="larger than 4 MB"):
+        world.objects.push([large], world.now, publish=True)
+
+    assert world.objects.manifest() == Manifest()
 
 
 def test_whoever_is_overtaken_again_and_again_is_told(world: World) -> None:

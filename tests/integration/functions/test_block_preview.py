@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.block_preview import handler
-from mailtailor.aws.block_objects import MANIFEST_KEY, BlockObjects
+from mailtailor.aws.block_objects import MANIFEST_KEY, BlockObjects, version_key
 from mailtailor.aws.startup import prepared
 from mailtailor.content.block import Block
 from mailtailor.content.versions import document
@@ -113,6 +113,11 @@ def test_any_version_that_was_pushed_can_be_looked_at(world: Engine) -> None:
     assert shown[3][1]["message"] == "The block welcome has no version 3."
     assert shown[3][1]["hint"] == "Its versions are 1 to 2, and 0 as deployed."
     assert shown[None][0] == 404
+    # and: one whose document is gone
+    gone = objects.manifest().version("welcome", 1)
+    world.s3.delete_object(Bucket="catalog", Key=version_key("welcome", gone))
+    status, told = ask("welcome", {"who": "empty", "version": 1})
+    assert (status, told["message"]) == (404, "The document of version 1 of the block welcome is gone.")
     assert ask("hero", {"who": "empty", "version": 0})[0] == 200
     assert (
         ask("hero", {"who": "empty", "version": "newest"})[1]["message"] == "No version of the block hero was pushed."

@@ -92,6 +92,12 @@ def test_whoever_knows_of_an_older_version_only_overwrites_nothing() -> None:
     assert pushed("a", "b").pushed("hero", digest("c"), NOW, after=2).blocks["hero"].newest.number == 3
 
 
+def test_whoever_pushes_again_because_no_answer_came_is_told_what_was_stored() -> None:
+    stored = pushed("a").pushed("hero", digest("b"), NOW, after=1)
+
+    assert stored.pushed("hero", digest("b"), NOW, after=1) == stored
+
+
 def changed(manifest: Manifest, step: str, text: str) -> Manifest:
     match step:
         case "push":

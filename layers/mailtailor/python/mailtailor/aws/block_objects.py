@@ -58,7 +58,15 @@ class BlockObjects:
         return self._read()[0]
 
     def add(self, name: str, document: Document) -> None:
-        """Keep a version's document. The same one again changes nothing: its key is its hash."""
+        """Keep a version's document. The same one again changes nothing: its key is its hash.
+
+        Raises
+        ------
+        BadInput
+            If it is larger than functions read.
+        """
+        if len(document.content) > MAX_BYTES:
+            raise BadInput(f"The block {name} is larger than {MAX_BYTES // 1_000_000} MB, compiled.")
         version = Version(number=1, sha256=document.sha256, at=0)
         try:
             self.client.put_object(
@@ -90,6 +98,8 @@ class BlockObjects:
 
         Raises
         ------
+        BadInput
+            If a block is too large.
         Conflict
             If there is a newer version than `after`.
         Unavailable
@@ -142,16 +152,13 @@ class BlockObjects:
             If it is not what was pushed.
         """
         try:
-            return read_block(self.content(name, version), version, name)
+            answer = self.client.get_object(Bucket=self.bucket, Key=version_key(name, version))
         except ClientError as error:
             if status(error) != _MISSING:
                 raise
             hint = "Push the block again."
             raise NotFound(f"The document of version {version.number} of the block {name} is gone.", hint) from error
-
-    def content(self, name: str, version: Version) -> bytes:
-        """Return a version's document."""
-        return self.client.get_object(Bucket=self.bucket, Key=version_key(name, version))["Body"].read()
+        return read_block(answer["Body"].read(), version, name)
 
     def change(self, changed: Callable[[Manifest], Manifest]) -> Manifest:
         """Change the manifest and return it; whatever others changed meanwhile is kept.
@@ -163,8 +170,11 @@ class BlockObjects:
         Unavailable
             If others change it again and again.
         """
+        wanted = None
         for _ in range(ATTEMPTS):
             manifest, etag = self._read()
+            if manifest == wanted:
+                return manifest  # it was stored, but the answer was lost, and the client's second try found it changed
             wanted = changed(manifest)
             if wanted == manifest or self._put(wanted, etag):
                 return wanted

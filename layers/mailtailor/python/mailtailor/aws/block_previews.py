@@ -18,7 +18,7 @@ from mailtailor.content.offer import Offer
 from mailtailor.content.preview_request import BlockRequest
 from mailtailor.content.render import Renderer
 from mailtailor.content.select import Shelf
-from mailtailor.content.versions import DEPLOYED, read_block
+from mailtailor.content.versions import DEPLOYED
 from mailtailor.errors import NotFound
 from mailtailor.segments.engine import Engine, Engines
 from mailtailor.segments.vocabulary import suggested
@@ -69,27 +69,19 @@ class Blocks:
         Raises
         ------
         NotFound
-            If there is no such version.
-        MailtailorError
-            If it cannot be read.
+            If there is no such version, or its document is gone.
+        BadInput
+            If it is not what was pushed.
         """
         if request.version is None:
             return request.drafts_by_name
         return {**request.drafts_by_name, name: self._version(name, request.version)}
 
     def _version(self, name: str, wanted: int | Literal["newest"]) -> Block:
-        history = self.objects.manifest().blocks.get(name)
         if wanted == DEPLOYED and name in self.deployed:
             return self.deployed[name]
-        if history is None:
-            raise NotFound(f"No version of the block {name} was pushed.", "Push it first: mailtailor blocks push")
-        version = history.newest if wanted == "newest" else history.version(wanted)
-        if version is None:
-            known = f"{history.versions[0].number} to {history.newest.number}"
-            raise NotFound(
-                f"The block {name} has no version {wanted}.", f"Its versions are {known}, and 0 as deployed."
-            )
-        return read_block(self.objects.content(name, version), version, name)
+        version = self.objects.manifest().version(name, None if wanted == "newest" else wanted)
+        return self.objects.block(name, version)
 
     def stage(self, name: str, drafts: Mapping[str, Block], engine: Engine) -> Stage:
         """Return a block ready to be looked at; a draft takes the place of what is published under its name.

@@ -110,11 +110,6 @@ class PublishedBlocks:
         self._shown[name] = fresh
         return fresh
 
-    def renderer(self, name: str) -> Renderer | None:
-        """Return a block's renderer as it is published, None if there is none of that name."""
-        found = self.find(name)
-        return found.renderer if found is not None else None
-
     def _as_deployed(self, name: str, shown: Published | None) -> Published | None:
         if shown is not None and shown.version == DEPLOYED:
             return shown

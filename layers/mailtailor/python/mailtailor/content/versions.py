@@ -93,15 +93,15 @@ class Manifest(_Entry):
         Raises
         ------
         Conflict
-            If there is a newer one.
+            If there is a newer one that is not this one.
         """
         history = self.blocks.get(name)
+        if history is not None and history.newest.sha256 == digest:
+            return self
         newest = history.newest.number if history else 0
         if after is not None and after != newest:
             hint = "Look at it, then push again with its number."
             raise Conflict(f"The newest version of {name} is {newest}, not {after}.", hint)
-        if history is not None and history.newest.sha256 == digest:
-            return self
         if history is None and len(self.blocks) >= MAX_BLOCKS:
             raise BadInput(f"There are {MAX_BLOCKS} blocks already.")
         if len(note) > MAX_NOTE:
@@ -120,10 +120,7 @@ class Manifest(_Entry):
             If there is no such version.
         """
         history = self.history(name)
-        number = history.newest.number if number is None else number
-        if number != DEPLOYED and history.version(number) is None:
-            kept = f"{history.versions[0].number} to {history.newest.number}"
-            raise NotFound(f"The block {name} has no version {number}.", f"Its versions are {kept}, and 0 as deployed.")
+        number = DEPLOYED if number == DEPLOYED else self.version(name, number).number
         if number == history.published:
             return self
         before = (*history.before, history.published)[-MAX_STEPS_BACK:]
@@ -142,6 +139,15 @@ class Manifest(_Entry):
             raise NotFound(f"Nothing was published before what {name} shows.", "Publish a version by its number.")
         earlier = {"published": history.before[-1], "before": history.before[:-1]}
         return self._with(name, history.model_copy(update=earlier))
+
+    def version(self, name: str, number: int | None = None) -> Version:
+        """Return a version that was pushed, the newest if none is named; raise `NotFound` if there is none."""
+        history = self.history(name)
+        version = history.newest if number is None else history.version(number)
+        if version is None:
+            kept = f"{history.versions[0].number} to {history.newest.number}"
+            raise NotFound(f"The block {name} has no version {number}.", f"Its versions are {kept}, and 0 as deployed.")
+        return version
 
     def history(self, name: str) -> History:
         """Return the versions of a block; raise `NotFound` if none was ever pushed."""
