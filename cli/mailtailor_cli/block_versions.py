@@ -156,7 +156,9 @@ def _objects(system: Connection) -> BlockObjects:
 def _files(sources: Iterable[Path] | None) -> list[Path]:
     """Return the `block.yaml` of each block in directories."""
     found: list[Path] = []
-    for source in sources or [BLOCKS]:
+    for given in sources or [BLOCKS]:
+        # A block is told by the name of its directory, which "." does not tell.
+        source = given.resolve() if given.name in {"", ".."} else given
         files = [source / BLOCK_FILE] if (source / BLOCK_FILE).is_file() else sorted(source.glob(f"*/{BLOCK_FILE}"))
         if not files:
             beside = [path.name for path in source.parent.glob("*") if path.is_dir()] if source.parent.is_dir() else []

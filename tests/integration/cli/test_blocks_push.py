@@ -243,6 +243,19 @@ def test_checking_says_what_to_think_about_and_needs_no_system(world: World, mon
     assert "In order: sale." in said
 
 
+@pytest.mark.parametrize("place", [".", "variants/.."])
+def test_the_block_of_the_directory_one_is_in_can_be_checked(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    # given
+    folder = world.write("sale", "<p>x</p>")
+    (folder / "variants").mkdir()
+    monkeypatch.chdir(folder)
+
+    # then
+    assert "In order: sale." in world.run("check", place)
+
+
 def test_the_blocks_of_the_repository_are_in_order(world: World) -> None:
     assert "In order: " in world.run("check")
 
