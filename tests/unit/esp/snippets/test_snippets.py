@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtailor.content.address import Shape, read
+from mailtailor.content.address import MAX_BLOCKS, Shape, read
 from mailtailor.errors import BadInput
 from mailtailor.esp.snippets.registry import WRITERS, usual_shape, write
-from mailtailor.esp.snippets.request import MAX_BLOCKS, MAX_FALLBACK, SnippetRequest
+from mailtailor.esp.snippets.request import MAX_FALLBACK, SnippetRequest
 from mailtailor.tracking.esp_forms import ESP_FORMS
 from tests.unit.esp.snippets import ampscript, handlebars
 from tests.unit.esp.snippets.sends import TIMEOUT, Get, send

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from mailtailor.content.address import CONTENT, Shape
+from mailtailor.content.address import CONTENT, MAX_BLOCKS, Shape
 from mailtailor.errors import BadInput
 from mailtailor.tracking.esp_forms import EspForm
 from mailtailor.tracking.tokens import Purpose
 
-MAX_BLOCKS: Final = 10
-"""In one fetch, as many as the address takes."""
 PROFILE_ID: Final = "profile_id"
 """What `mailtailor tokens export` calls the column of profiles' ids."""
 MAX_FALLBACK: Final = 20_000
