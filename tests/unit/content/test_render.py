@@ -32,6 +32,12 @@ def test_what_a_macro_made_of_data_is_escaped_once() -> None:
     assert shown == "<b>A&amp;B &#123;</b>"
 
 
+def test_what_a_macro_says_to_the_esp_stays_in_plain_text_too() -> None:
+    template = "{% macro greeting(name) %}[{{ name }}] *|UNSUB|*{% endmacro %}{{ greeting(name) }}"
+
+    assert render_text(template, {"name": "[Anna]"}) == "[\uff3bAnna\uff3d] *|UNSUB|*"
+
+
 def test_what_a_part_sets_is_made_anew_for_each_recipient() -> None:
     # given a part that makes a link before any of its macros does
     link = '{% set href = track("https://shop.example/") %}{% macro button() %}{{ href }}{% endmacro %}'

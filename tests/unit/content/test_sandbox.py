@@ -52,6 +52,14 @@ ATTACKS: dict[str, dict[str, str]] = {
         "loops full of tests": squared("{% if i %}{% endif %}" * 150),
         "nested loops over data": "{% for i in items %}" * 10 + END * 10,
         "loops that are filtered": squared("{% for k in items if k in items %}{% endfor %}"),
+        "loops that leave all out": HUNDRED * 2 + "{% for k in long if k in items %}{% endfor %}" + END * 2,
+        "loops that leave out a long text": HUNDRED * 2
+        + "{% for k in '"
+        + "a" * 60_000
+        + "' if not k %}{% endfor %}"
+        + END * 2,
+        "trimming in a loop": squared("{% set x = '" + " " * 60_000 + "' | trim %}"),
+        "loops that search a constant": squared("{% if s in '" + "a" * 60_000 + "' %}{% endif %}"),
         "loops that search a text": squared("{% if s in long %}{% endif %}"),
         "loops that compare data": squared("{% if wide == alike %}{% endif %}"),
         "loops that search data": squared("{% if 'z' in wide %}{% endif %}"),
@@ -206,6 +214,13 @@ ATTACKS: dict[str, dict[str, str]] = {
         "a named part of a page": "{% block a %}{{ super() }}{% endblock %}",
         "escaping switched off": "{% autoescape false %}{{ recipient.html }}{% endautoescape %}",
         "a call block": "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}x{% endcall %}",
+        "printing what a macro was given": "{% macro m() %}{{ varargs }}{% endmacro %}{{ m(1, 2) }}",
+        "printing what a macro was given by name": "{% macro m() %}{{ kwargs }}{% endmacro %}{{ m(a=1) }}",
+        "lists of what macros were given, compared": "{% macro m(n) %}"
+        "{% if n %}{{ m(n - 1, varargs, varargs) }}{% else %}{{ k(40, varargs) }}{% endif %}{% endmacro %}"
+        "{% macro k(n, x) %}"
+        "{% if n %}{{ k(n - 1, x, varargs, varargs) }}{% else %}{{ 'y' if x == varargs else 'z' }}{% endif %}"
+        "{% endmacro %}{{ m(40) }}",
         "a filter over a part": "{% filter center(999999999) %}x{% endfilter %}",
         "a scope": "{% with x = s %}{{ x }}{% endwith %}",
     },
@@ -245,8 +260,6 @@ ATTACKS: dict[str, dict[str, str]] = {
         "printing a list": "{{ items }}",
         "printing a giant list": "{{ wide }}",
         "printing a function": "{{ track }}",
-        "printing what a macro was given": "{% macro m() %}{{ varargs }}{% endmacro %}{{ m(1, 2) }}",
-        "printing what a macro was given by name": "{% macro m() %}{{ kwargs }}{% endmacro %}{{ m(a=1) }}",
     },
     "is undefined": {
         "lipsum": "{{ lipsum }}",

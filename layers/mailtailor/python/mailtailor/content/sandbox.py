@@ -3,8 +3,8 @@
 The sandbox that Jinja ships guards objects, not resources, and was escaped four times through string formatting.
 So this one starts from an allow list: template syntax, filters, tests, functions. Attributes reach into dictionaries
 only, methods cannot be called, operators work on numbers only. Every pass through a loop or macro is charged to a
-budget in proportion to its size, as is every character that is printed or that a filter makes, so that no template
-can run long or grow large.
+budget in proportion to its size, as is every character that is printed or that a filter reads or makes, so that no
+template can run long or grow large.
 """
 
 # ruff: noqa: ANN401 - Jinja calls all of this with whatever a template holds
@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateSyntaxError, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.filters import do_capitalize, do_default, do_title, do_trim
+from jinja2.filters import do_capitalize, do_default, do_title
 from jinja2.lexer import Token, TokenStream
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -46,8 +46,10 @@ STEPS_A_LINK: Final = 100
 """Signing one takes as long as so many steps, so a block of 100 links spends a fifth of its budget on them."""
 _SPEND: Final = "_spend"
 _IN_URL: Final = "_in_url"
-_GOES_ON: Final = re.compile(r"[\w=/&?#;:,.+~-]\Z")
-"""What a URL may have before a percent sign, and no ESP's tag."""
+_GOES_ON: Final = re.compile(r"[\w=/&?#:,.+~-]\Z")
+"""What a URL may have before a percent sign, and no ESP's tag; a semicolon may end the entity of one's beginning."""
+_OF_MACROS: Final = frozenset({"varargs", "kwargs", "caller"})
+"""Names that Jinja gives to what a macro was called with."""
 
 
 class TrackLink(Protocol):
@@ -152,7 +154,7 @@ def _on_text(function: Callable[..., str]) -> Callable[..., str]:
         # Jinja's own filters would turn anything into text first, a list nested without end included.
         if not isinstance(value, str | int | float):
             raise SecurityError("the filter works on text only")
-        return _charged(function(str(value), *args, **kwargs))
+        return _charged(function(_charged(str(value)), *args, **kwargs))
 
     return checked
 
@@ -187,7 +189,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "lower": _on_text(str.lower),
     "title": _on_text(do_title),
     "capitalize": _on_text(do_capitalize),
-    "trim": _on_text(do_trim),
+    "trim": _on_text(lambda value: value.strip()),
     "truncate": _on_text(_truncate),
     "urlencode": _on_text(lambda value: quote(value, safe="")),
     "join": _join,
@@ -303,7 +305,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """Call a macro or one of the allowed functions."""
         if not isinstance(callee, Macro) and callee not in FUNCTIONS.values():
             raise SecurityError("only macros and a few functions can be called")
-        return context.call(callee, *args, **kwargs)
+        made = context.call(callee, *args, **kwargs)
+        # Jinja does so in HTML only; in plain text, too, what a macro says has been made harmless where it was printed.
+        return Markup(made) if isinstance(callee, Macro) else made  # noqa: S704
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Calculate with two numbers of a reasonable size."""
@@ -389,9 +393,16 @@ def _fault(node: nodes.Node) -> str:
         # Lists of lists, set twenty times over, would double in size each time.
         case nodes.List(items=items) | nodes.Tuple(ctx="load", items=items) if not _constant(items):
             fault = "a list can hold plain values only"
-        case _ if type(node) not in _ALLOWED:
-            fault = f"{type(node).__name__.lower()!r} is not available in blocks"
+        case _ if unavailable := _unavailable(node):
+            fault = f"{unavailable!r} is not available in blocks"
     return fault
+
+
+def _unavailable(node: nodes.Node) -> str:
+    # Of what they were called with, macros could make lists of lists, which take for ever to compare.
+    if isinstance(node, nodes.Name) and node.name in _OF_MACROS:
+        return node.name
+    return "" if type(node) in _ALLOWED else type(node).__name__.lower()
 
 
 def _constant(items: Iterable[nodes.Node]) -> bool:
@@ -409,11 +420,19 @@ def _charge_passes(template: nodes.Template) -> None:
     for node in list(template.find_all((nodes.For, nodes.Macro))):
         if environment is None or not isinstance(node, nodes.For | nodes.Macro):
             continue
-        steps = sum(1 for _ in node.find_all(nodes.Node))
-        characters = sum(len(data.data) for data in node.find_all(nodes.TemplateData))
-        cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(characters)]
-        charge = nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
-        node.body.insert(0, nodes.ExprStmt(charge, lineno=node.lineno).set_environment(environment))
+        node.body.insert(0, nodes.ExprStmt(_charging(node), lineno=node.lineno).set_environment(environment))
+        if isinstance(node, nodes.For) and node.test is not None:
+            # What it leaves out never comes to the body.
+            node.test = nodes.And(nodes.Not(_charging(node.test)), node.test).set_environment(environment)
+
+
+def _charging(passed: nodes.Node) -> nodes.Expr:
+    """Return the expression that charges a pass through some syntax, texts in it included; its value is nothing."""
+    steps = 1 + sum(1 for _ in passed.find_all(nodes.Node))
+    texts = [one.data for one in passed.find_all(nodes.TemplateData)]
+    texts += [str(one.value) for one in passed.find_all(nodes.Const)]
+    cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(sum(map(len, texts)))]
+    return nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
 
 
 def _mark_urls(template: nodes.Template) -> None:
