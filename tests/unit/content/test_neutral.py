@@ -50,6 +50,11 @@ def test_a_percent_encoded_url_stays_one_that_an_esp_can_rewrite() -> None:
 def test_control_characters_vanish() -> None:
     assert in_html("A\x00n\x07na\x7f") == "Anna"
     assert in_text("A\x00nna") == "Anna"
+    assert "<%" not in in_text("<\x00%41")
+
+
+def test_a_texts_own_entity_is_its_words() -> None:
+    assert in_text("AT&amp;T &lt;") == "AT&amp;T &lt;"
 
 
 @given(st.text(), st.text())
@@ -78,7 +83,7 @@ NAMES = [
     "%41%%42",
     "\x00%41",
 ]
-PLACES = "100%{{ x }} and %% {{ x }}{{ x }} 5%{{ x }}{{ y }}%{{ x }}<b></b>{{ x }}"
+PLACES = "100%{{ x }} and %% {{ x }}{{ x }} 5%{{ x }}{{ y }}%{{ x }}<b></b>{{ x }} &#x25;{{ x }}"
 LINKS = '<a title="{{ x }}" href="https://shop.example/?q={{ x | urlencode }}&amp;z=%{{ x }}{{ x }}">{{ x }}</a>'
 
 

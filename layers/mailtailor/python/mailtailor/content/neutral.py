@@ -17,10 +17,8 @@ from markupsafe import Markup, escape
 # A percent sign with two hexadecimal digits is part of a URL, unless what is before it makes a tag of it. No language
 # starts with only one; where `%NAME%` is a tag, it shows the recipient's own fields and nothing else. A `<` matters at
 # the end only, where a percent sign of the template may follow.
-_CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-_SPECIAL: Final = re.compile(
-    rf"[{{}}\[\]|*]|%(?![0-9A-Fa-f]{{2}})|(?<=[%<])%|(?<=&lt;)%|(?:<|&lt;)(?={_CONTROL}*\Z)|{_CONTROL}"
-)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SPECIAL: Final = re.compile(r"[{}\[\]|*]|%(?![0-9A-Fa-f]{2})|(?<=[%<])%|(?<=&lt;)%|(?:<|&lt;)\Z")
 _ENTITIES: Final = {char: f"&#{ord(char)};" for char in "{}[]|*%"} | {"&lt;": "&#60;"}
 _LOOKALIKES: Final = dict(zip("{}[]|*%<", "\uff5b\uff5d\uff3b\uff3d\uff5c\uff0a\uff05\uff1c", strict=True))
 _WRITTEN: Final = re.compile("&#(" + "|".join(str(ord(char)) for char in _LOOKALIKES) + ");")
@@ -37,7 +35,7 @@ def in_html(text: str, *, in_url: bool = False) -> Markup:
         Whether it goes on with a URL. Elsewhere a percent sign at its beginning is written in another way even if
         digits follow, for it might meet another one.
     """
-    written = _SPECIAL.sub(lambda match: _ENTITIES.get(match[0], ""), str(escape(text)))
+    written = _SPECIAL.sub(lambda match: _ENTITIES[match[0]], str(escape(_CONTROL.sub("", text))))
     if written.startswith("%") and not in_url:
         written = _ENTITIES["%"] + written[1:]
     return Markup(written)  # noqa: S704 - escaped
@@ -50,5 +48,5 @@ def decoded(html: str) -> str:
 
 def in_text(text: str, *, in_url: bool = False) -> str:
     """Return `text` for plain text, where no entities exist: ESP syntax becomes full-width look-alikes."""
-    written = _SPECIAL.sub(lambda match: _LOOKALIKES.get(match[0], ""), text)
+    written = _SPECIAL.sub(lambda match: _LOOKALIKES.get(match[0], match[0]), _CONTROL.sub("", text))
     return written if in_url or not written.startswith("%") else _LOOKALIKES["%"] + written[1:]
