@@ -372,6 +372,8 @@ def test_only_what_an_event_concerns_is_affected() -> None:
         ({"event": "a", "first": True}, "within or older_than"),
         ({"event": "a", "where": {"b": {}}}, "a test is needed"),
         ({"event": "a", "where": {"b": {"in": None}}}, "null is no value"),
+        ({"event": "a", "where": {"b": float("inf")}}, "finite number"),
+        ({"event": "a", "where": {"b": {"in": [float("nan")]}}}, "finite number"),
         ({"event": "a", "where": {"b": {"above": 1, "below": "z"}}}, "not of both"),
         ({"event": "a", "where": {"b": {"above": 1, "ignore_case": True}}}, "tests of text"),
         ({"event": "a", "not_followed_by": {"event": "b", "within": "9d"}, "within": "7d"}, "old enough"),

@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    FiniteFloat,
     StringConstraints,
     Tag,
     model_validator,
@@ -59,7 +60,8 @@ Age = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=MAX_WINDOW, stri
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PropertyName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 """A property; `products.category` reaches into objects, and into any element of lists."""
-Scalar = str | int | float | bool
+Scalar = str | int | FiniteFloat | bool
+"""Of numbers those that JSON has, as which definitions are kept."""
 EventTypes = Annotated[tuple[EventType, ...], BeforeValidator(_listed), Field(min_length=1, max_length=50)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT, strict=True)]
 _BOUNDS: Final = ("at_least", "at_most", "above", "below")
