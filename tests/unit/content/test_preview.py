@@ -174,6 +174,11 @@ def test_what_nobody_in_particular_sees(who: Who, body: str, note: str) -> None:
     assert (shown.served.body, shown.notes, shown.profile_id) == (body, (note,), "")
 
 
+def test_while_nothing_answers_each_variant_comes_too_late_whomever_it_is_for() -> None:
+    assert set(reasons(look(Who.OUTAGE)).values()) == {"late", "shown"}
+    assert set(reasons(look(Who.ANONYMOUS)).values()) == {"impersonal", "shown"}
+
+
 def test_plain_text_is_shown_as_a_text_part_would_have_it() -> None:
     assert look(Who.OUTAGE, form=Format.TEXT).served.body == "Welcome"
     assert look(Who.EMPTY, form=Format.TEXT).served.body.strip() == "Hi there"

@@ -18,7 +18,7 @@ from mailtailor.content.inputs import ColourInput, Input, Parameter, UrlInput, V
 from mailtailor.content.links import untracked
 from mailtailor.content.recipient import view_of
 from mailtailor.content.render import Format, Renderer
-from mailtailor.content.select import Request, Served, Shelf, everybody, serve, unfilled
+from mailtailor.content.select import LATE, Request, Served, Shelf, everybody, serve, unfilled
 from mailtailor.errors import BadInput
 from mailtailor.instant import Instant, to_iso
 from mailtailor.profiles.profile import Profile
@@ -201,7 +201,7 @@ def preview(
         served = served_to(subject, renderer, request, at, engine=engine, shelf=shelf)
     if served is None:
         served = unfilled(renderer, request.form, at)
-        rungs = tuple(_impersonal(block))
+        rungs = tuple(_late(block) if who is Who.OUTAGE else _impersonal(block))
     else:
         looked_at = None if block.cache.kind == "shared" else subject
         rungs = tuple(_rungs(block, served, looked_at, engine, at))
@@ -225,6 +225,12 @@ def _notes(who: Who, profile: Profile | None, at: Instant) -> Iterator[str]:
 def _impersonal(block: Block) -> Iterator[Rung]:
     for variant in block.variants:
         yield Rung(variant.name, IMPERSONAL, "It is for recipients who are known and allowed personal content.")
+    yield Rung(FALLBACK, SHOWN, "The static variant is shown.")
+
+
+def _late(block: Block) -> Iterator[Rung]:
+    for variant in block.variants:
+        yield Rung(variant.name, LATE, "Nothing that it needs answers in time.")
     yield Rung(FALLBACK, SHOWN, "The static variant is shown.")
 
 
