@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -149,6 +150,25 @@ def test_a_connection_serves_again_and_one_closed_meanwhile_is_made_anew(world: 
 
     # then another serves
     assert list(world.dynamodb._host._free) != [kept]
+
+
+@pytest.mark.parametrize("error", [ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenPipeError])
+def test_one_that_tls_finds_closed_is_made_anew_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    # given
+    read: dict[str, Any] = {"TableName": "table", "Key": {"id": {"S": "a"}}}
+    world.dynamodb.get_item(**read)
+    (kept,) = world.dynamodb._host._free
+
+    def closed(*_: Any) -> None:
+        raise error
+
+    # when
+    monkeypatch.setattr(kept, "request", closed)
+
+    # then
+    assert world.dynamodb.get_item(**read)["Item"] == ITEM
 
 
 def test_a_new_connection_that_is_closed_is_an_error(world: World) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 _CODE: Final = re.compile(rb"<Code>(\w+)</Code>")
-_CLOSED: Final = (ConnectionError, HTTPException)
+_CLOSED: Final = (ConnectionError, HTTPException, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """What is raised on a connection that the other side has closed meanwhile."""
 
 
