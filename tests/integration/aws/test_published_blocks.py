@@ -306,12 +306,12 @@ def test_what_is_at_hand_was_found_before_or_deployed_and_costs_no_read(world: W
     assert world.calls == []
 
 
-def test_it_is_known_that_there_are_no_others_once_the_manifest_was_read(world: World) -> None:
+def test_it_is_known_that_there_is_no_other_once_the_manifest_was_read(world: World) -> None:
     # given a manifest that cannot be read
     world.s3.put_object(Bucket="catalog", Key=MANIFEST_KEY, Body=b"{")
     fresh = world.started()
     assert fresh.find("other") is None
-    assert not fresh.complete
+    assert fresh.may_have("other")
 
     # when
     world.s3.delete_object(Bucket="catalog", Key=MANIFEST_KEY)
@@ -319,4 +319,13 @@ def test_it_is_known_that_there_are_no_others_once_the_manifest_was_read(world: 
 
     # then
     assert fresh.find("other") is None
-    assert fresh.complete
+    assert not fresh.may_have("other")
+
+
+def test_a_block_that_is_published_and_cannot_be_read_is_none_that_there_is_not(world: World) -> None:
+    # given one that no deployment knows
+    world.objects.change(lambda manifest: manifest.pushed("extra", "a" * 64, 1).shown("extra"))
+
+    # then
+    assert world.blocks.find("extra") is None
+    assert world.blocks.may_have("extra")

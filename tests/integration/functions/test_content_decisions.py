@@ -168,6 +168,25 @@ def test_who_is_found_too_late_is_shown_the_fallback_now_and_later(
     assert variant(world) == "fallback"
 
 
+def test_an_answer_does_not_wait_for_a_slow_write_when_the_definitions_were_late_and_not_the_recipient(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    world.put_profile(viewed("2"))
+    body(world, m=sign_mailing(KEYRING, MailingToken("before")))
+    before = len(world.decisions())
+    world.start(monkeypatch, budget=1_500, patience=SLOW)
+    world.server.trouble |= {"dynamodb:GetItem": Trouble(seconds=4), "dynamodb:UpdateItem": Trouble(seconds=4)}
+
+    # when
+    start = time.monotonic()
+    assert variant(world) == "fallback"
+
+    # then
+    assert time.monotonic() - start < 4
+    until(lambda: len(world.decisions()) > before)
+
+
 def test_an_answer_does_not_wait_for_a_slow_write_and_the_write_still_counts(
     world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,6 +213,21 @@ def test_a_version_that_is_not_what_was_approved_is_not_shown(
     assert counted(capsys.readouterr().out) == {"BlocksRefused"}
 
 
+def test_a_published_block_that_cannot_be_read_and_was_never_deployed_inserts_nothing(
+    world: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    BlockObjects(world.s3, "catalog").change(lambda manifest: manifest.pushed("extra", "a" * 64, 1).shown("extra"))
+    world.start(monkeypatch)
+
+    # when
+    answer = world.fetch("/content/extra", r=recipient())
+
+    # then
+    assert (answer["statusCode"], answer["body"]) == (200, "")
+    assert counted(capsys.readouterr().out) == {"BlocksRefused", "ContentFaults"}
+
+
 def test_a_corrupt_profile_gives_the_fallback(world: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     world.dynamodb.put_item(
         TableName="profiles", Item={"id": {"S": PROFILE}, "version": {"N": "9"}, "streams": {"B": b"\xff"}}

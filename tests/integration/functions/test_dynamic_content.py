@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from functions.dynamic_content import handler as dynamic_content
+from mailtailor.aws.block_objects import BlockObjects
+from mailtailor.content.block import Block
 from mailtailor.content.files import load_block
 from mailtailor.content.links import first_position
 from mailtailor.instant import MINUTE
@@ -22,6 +24,7 @@ from tests.integration.functions.content_engine import (
     CREDENTIALS,
     DEFINITIONS,
     Engine,
+    block,
     engine,
     ordered,
     recipient,
@@ -113,6 +116,21 @@ def test_a_newsletter_holds_what_its_blocks_show_and_every_fetch_for_a_message_t
     assert all(words in first["body"] for words in ("Hello Anna", "Candle", "Late opening in Covent Garden"))
     assert {urlsplit(link).netloc for link in links(first["body"])} >= {"mail.example"}
     assert again["body"] == first["body"]
+
+
+def test_a_version_that_is_published_of_a_block_inside_another_is_shown_there(
+    world: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    world.put_profile()
+    text = Block.model_validate(block("text", "<p>A fresh story.</p>"))
+    BlockObjects(world.s3, "catalog").push([text], at=1, publish=True)
+
+    # when nobody asks for the inner block itself
+    world.start(monkeypatch)
+
+    # then
+    assert "A fresh story." in world.fetch("/content/newsletter", r=recipient())["body"]
 
 
 def test_the_image_of_a_countdown_is_on_the_host_of_the_content(world: Engine) -> None:

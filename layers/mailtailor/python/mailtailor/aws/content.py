@@ -19,7 +19,7 @@ from mailtailor.aws.direct import Aws, Patience
 from mailtailor.aws.fetch_credentials import FetchCredentials
 from mailtailor.aws.observability import count, logger
 from mailtailor.aws.profile_table import ProfileTable
-from mailtailor.aws.published_blocks import PublishedBlocks
+from mailtailor.aws.published_blocks import Published, PublishedBlocks
 from mailtailor.aws.recipients import Asked, Impersonal, Recipient, Recipients
 from mailtailor.aws.secrets import Secret
 from mailtailor.aws.settings import from_environment
@@ -121,7 +121,7 @@ class Serving:
     def _gather(self, fetch: Fetch, deadline: Deadline) -> Materials:
         now, began_late = self.clock(), deadline.passed()
         catalog = deadline.start(self.catalog.value)
-        blocks = deadline.start(lambda: {name: self.blocks.find(name) for name in fetch.blocks})
+        blocks = deadline.start(lambda: self._found(fetch.blocks))
         recipient, reason = self._recipient(fetch, deadline)
         try:
             found = deadline.wait(blocks)
@@ -132,6 +132,14 @@ class Serving:
         renderers = {name: block.renderer if block else None for name, block in found.items()}
         shelf = Shelf(self._catalog(catalog, deadline), self.offers, self._library, images_at(self.click_url))
         return Materials(renderers, shelf, recipient, reason, now)
+
+    def _found(self, names: tuple[str, ...]) -> dict[str, Published | None]:
+        """Return blocks as they are published; what they insert is read with them, and at hand from then on."""
+        found = {name: self.blocks.find(name) for name in names}
+        for outer in filter(None, found.values()):
+            for nested in outer.renderer.block.blocks.values():
+                self.blocks.find(nested.block)
+        return found
 
     def _recipient(self, fetch: Fetch, deadline: Deadline) -> tuple[Recipient | None, str]:
         if not fetch.asked.anybody:
@@ -146,7 +154,8 @@ class Serving:
         except Impersonal as error:
             return None, error.reason
         except TimeoutError:
-            finding.add_done_callback(lambda found: self._settle_late(found, fetch))
+            # By a thread, for it may have been found by now, and it was the rules that were late.
+            finding.add_done_callback(lambda found: deadline.start(lambda: self._settle_late(found, fetch)))
             return None, LATE
         except Exception as error:  # noqa: BLE001 - whatever fails, the mail goes out
             logger.exception("The recipient could not be found.")
@@ -168,8 +177,8 @@ class Serving:
     def _answer(self, name: str, fetch: Fetch, given: Materials, deadline: Deadline) -> Answer:
         renderer = given.renderers[name]
         if renderer is None:
-            # Perhaps it was published and its name cannot be read; then its mail must not fail.
-            return Answer(name, reason="" if self.blocks.complete else UNREADABLE)
+            # Perhaps it was published and cannot be read; then its mail must not fail.
+            return Answer(name, reason=UNREADABLE if self.blocks.may_have(name) else "")
         try:
             return self._shown(renderer, fetch, given, deadline)
         except Exception as error:  # noqa: BLE001 - as above
@@ -278,8 +287,13 @@ class Serving:
             if renderer.block.cache.kind == "personal"
         }
         made = {name: decision for name, decision in made.items() if name not in recipient.decisions}
-        if made and recipient.message is not None:
+        if not made or recipient.message is None:
+            return
+        try:
             self._keep(recipient.message, made, now)
+        except Exception:  # noqa: BLE001 - nobody waits for it who could be told
+            logger.exception("Decisions could not be stored.")
+            count("DecisionsNotStored", reason="refused")
 
 
 def _never() -> bool:

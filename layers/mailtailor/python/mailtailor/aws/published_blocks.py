@@ -76,10 +76,9 @@ class PublishedBlocks:
         self._retry_at: dict[str, Instant] = {}
         self._complete = False
 
-    @property
-    def complete(self) -> bool:
-        """Whether there is no block but those found: not until it could be read which are published."""
-        return self._complete
+    def may_have(self, name: str) -> bool:
+        """Return whether there may be a block that was not found: it is published, or nobody could read what is."""
+        return not self._complete or self._manifest.published(name) is not None
 
     def at_hand(self, name: str) -> Published | None:
         """Return a block as it was found last, else as deployed, None if there is none of that name; reads nothing."""
