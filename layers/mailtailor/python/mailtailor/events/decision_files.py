@@ -10,7 +10,7 @@ The day is that on which the stream handed them over in UTC, the bucket that of 
 | profile_id, campaign, instance | VARCHAR | of the message |
 | block | VARCHAR | its name; of one inside another, the name by which that one inserts it |
 | inside | VARCHAR | the block it is inside of, else empty |
-| version | VARCHAR | hash of the block's version, empty as deployed |
+| version | VARCHAR | hash of the block's version |
 | variant | VARCHAR | what was shown, or `fallback` |
 | products, reasons | VARCHAR[] | ids of what was recommended, and why each |
 | offer | VARCHAR | name, empty if there was none |
