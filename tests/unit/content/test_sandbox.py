@@ -34,6 +34,7 @@ PLAIN_LOOP = 0.0062
 
 HUNDRED = "{% for i in range(100) %}"
 END = "{% endfor %}"
+LONG = "{% macro long() %}" + "a" * 60_000 + "{% endmacro %}{% set m = long() %}"
 
 
 def squared(body: str) -> str:
@@ -59,6 +60,8 @@ ATTACKS: dict[str, dict[str, str]] = {
         + "' if not k %}{% endfor %}"
         + END * 2,
         "trimming in a loop": squared("{% set x = '" + " " * 60_000 + "' | trim %}"),
+        "loops that search what a macro printed": LONG + squared("{% if s in m %}{% endif %}"),
+        "loops that ask what a macro printed": LONG + squared("{% if s is in(m) or s is not in(m) %}{% endif %}"),
         "loops that search a constant": squared("{% if s in '" + "a" * 60_000 + "' %}{% endif %}"),
         "loops that search a text": squared("{% if s in long %}{% endif %}"),
         "loops that compare data": squared("{% if wide == alike %}{% endif %}"),

@@ -44,7 +44,10 @@ MAX_RANGE: Final = 100
 MAX_NUMBER: Final = 10**12
 STEPS_A_LINK: Final = 100
 """Signing one takes as long as so many steps, so a block of 100 links spends a fifth of its budget on them."""
+SEARCHED_A_STEP: Final = 100
+"""Characters that `in` looks through in the time of a step, amply."""
 _SPEND: Final = "_spend"
+_SEARCHED: Final = "_searched"
 _IN_URL: Final = "_in_url"
 _GOES_ON: Final = re.compile(r"[\w=/&?#:,.+~-]\Z")
 """What a URL may have before a percent sign, and no ESP's tag; a semicolon may end the entity of one's beginning."""
@@ -138,6 +141,19 @@ def _charge(context: Context, value: None, steps: int, characters: int) -> None:
     run = _run.get()
     if run is not None:
         run.spend(steps, characters)
+
+
+@pass_context
+def _searched(_context: Context, value: Any) -> Any:
+    run = _run.get()
+    if run is not None and isinstance(value, str):
+        run.spend(len(value) // SEARCHED_A_STEP, 0)
+    return value
+
+
+@pass_context
+def _is_in(context: Context, value: Any, sequence: Any) -> bool:
+    return value in _searched(context, sequence)
 
 
 def _charged(text: str) -> str:
@@ -248,8 +264,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
         )
         self._neutral = neutral.in_html if html else neutral.in_text
-        self.filters = {**FILTERS, _SPEND: _charge, _IN_URL: self._go_on_with_url}
-        self.tests = {name: self.tests[name] for name in TESTS}
+        self.filters = {**FILTERS, _SPEND: _charge, _SEARCHED: _searched, _IN_URL: self._go_on_with_url}
+        self.tests = {name: self.tests[name] for name in TESTS} | {"in": _is_in}
         self.globals = dict(FUNCTIONS)
 
     def parse(self, source: str, name: str | None = None, filename: str | None = None) -> nodes.Template:
@@ -283,6 +299,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         # Jinja's hook between parsing and compiling.
         check_syntax(source)
         _charge_passes(source)
+        _charge_searches(source)
         _mark_urls(source)
         return super()._generate(source, *args, **kwargs)
 
@@ -433,6 +450,13 @@ def _charging(passed: nodes.Node) -> nodes.Expr:
     texts += [str(one.value) for one in passed.find_all(nodes.Const)]
     cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(sum(map(len, texts)))]
     return nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
+
+
+def _charge_searches(template: nodes.Template) -> None:
+    for operand in template.find_all(nodes.Operand):
+        if operand.op in {"in", "notin"} and template.environment is not None:
+            operand.expr = nodes.Filter(operand.expr, _SEARCHED, [], [], None, None, lineno=operand.lineno)
+            operand.expr.set_environment(template.environment)
 
 
 def _mark_urls(template: nodes.Template) -> None:
