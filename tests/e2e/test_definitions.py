@@ -51,7 +51,7 @@ def told(esp: list[dict[str, Any]], recipient: Recipient) -> list[tuple[str, str
     ]
 
 
-def test_an_edited_threshold_flips_exactly_those_who_should(
+def test_an_edited_threshold_flips_exactly_those_who_should_and_back_again(
     system: System, monkeypatch: pytest.MonkeyPatch, esp: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     # given: one who bought once and one who bought twice
@@ -84,4 +84,11 @@ def test_an_edited_threshold_flips_exactly_those_who_should(
     once.send([once.track("Order Completed", total=5)])
     until(lambda: told(esp, once), accept=lambda flips: len(flips) == 3)
     assert told(esp, once)[2] == ("segment.entered", "event")
+
+    # when it is taken back, which the tests after this one need, too
+    back = run("apply", "--version", "0")
+
+    # then nobody's membership changes, and the versions are kept
+    assert "version 2 rules" in back
     assert "Twice." in run("versions")
+    assert [len(told(esp, one)) for one in (once, twice)] == [3, 1]
