@@ -80,9 +80,9 @@ ATTACKS: dict[str, dict[str, str]] = {
         "macros that double": "{% macro m0() %}x{% endmacro %}"
         + "".join(
             "{% macro mN() %}{{ mP() }}{{ mP() }}{% endmacro %}".replace("N", str(n)).replace("P", str(n - 1))
-            for n in range(1, 40)
+            for n in range(1, 25)
         )
-        + "{{ m39() }}",
+        + "{{ m24() }}",
         "a macro that prints much": "{% macro m() %}" + "x" * 20_000 + "{% endmacro %}"
         "{% macro n() %}{% for i in range(100) %}{{ m() }}{% endfor %}{% endmacro %}"
         "{% for i in range(100) %}{{ n() }}{% endfor %}",
