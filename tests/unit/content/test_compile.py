@@ -209,6 +209,7 @@ def test_a_mistake_in_mjml_is_told(template: str, message: str, line: int) -> No
         "{% raw %}{{ not a tag }}{% endraw %}",
         "{# {{ x }} #}{{ y }}",
         "<!-- {{ x }} --><p title='{{ y }}'>{{ z }}</p>",
+        "<!--{{ x }}-->{{ y }}",
         "{{ x",
         "<style>{{ x }}</style>",
     ],

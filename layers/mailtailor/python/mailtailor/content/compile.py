@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from mailtailor.content.markup import CUT, Unbalanced, hide, in_lines, outline
-from mailtailor.content.sandbox import did_you_mean
+from mailtailor.content.template_syntax import did_you_mean
 
 MJML_SUFFIXES: Final = (".mjml", ".mjml.j2")
 _STYLE: Final = re.compile(r"<style\b[^<>]*+>(.*?)</style\s*>\s*", re.DOTALL | re.IGNORECASE)

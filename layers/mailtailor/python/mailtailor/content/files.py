@@ -20,8 +20,8 @@ from mailtailor.content.html_text import text_of
 from mailtailor.content.inputs import Value
 from mailtailor.content.lint import Finding, Rules, lint
 from mailtailor.content.offer import OfferList
-from mailtailor.content.sandbox import did_you_mean
 from mailtailor.content.select import PLACE
+from mailtailor.content.template_syntax import did_you_mean
 from mailtailor.content.trial import check_templates, largest_answer
 from mailtailor.definition_files import DefinitionError, line_in, load
 from mailtailor.segments.definition import InSegment, SegmentDefinition

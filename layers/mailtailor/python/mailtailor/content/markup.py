@@ -31,7 +31,8 @@ _ELEMENT: Final = re.compile(
 """One comment, style sheet, or tag of HTML."""
 _NAME: Final = re.compile(r"<([A-Za-z][\w:-]*)")
 _WORD: Final = re.compile(r'mtj(\d+)mtj(?:="")?')
-_COMMENT: Final = re.compile(r"<!--mtj(\d+)mtj-->")
+_COMMENT: Final = re.compile(r"<!--mtj(\d+)mtj\1mtj-->")
+"""What hides a tag where text may stand; the number comes twice, so that no author's comment around a tag is one."""
 _TABLE: Final = re.compile(r"(<table\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+>)((?:\s|<!--.*?-->)*+)(?=<tr\b)", re.IGNORECASE)
 
 
@@ -86,7 +87,7 @@ def hide(template: str, *, mjml: bool = False) -> Hidden:
     Unbalanced
         If its tags cannot be hidden.
     """
-    if re.search(r"mtj\d+mtj", template):
+    if re.search(r"mtj\d|\dmtj", template):
         raise Unbalanced("the template holds the words mtj0mtj, by which its tags would be hidden")
     tags: list[str] = []
 
@@ -97,7 +98,7 @@ def hide(template: str, *, mjml: bool = False) -> Hidden:
     pieces: list[str] = []
     loose: set[int] = set()
     for piece in _pieces(_tags_replaced(template, word)):
-        inside = piece.text if piece.inside else re.sub(r"mtj\d+mtj", lambda match: f"<!--{match[0]}-->", piece.text)
+        inside = piece.text if piece.inside else re.sub(r"mtj(\d+)mtj", r"<!--\g<0>\1mtj-->", piece.text)
         pieces.append(inside)
         if not piece.inside:
             continue

@@ -10,8 +10,6 @@ template can run long or grow large.
 # ruff: noqa: ANN401 - Jinja calls all of this with whatever a template holds
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,7 +25,8 @@ from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from mailtailor.content import neutral
+from mailtailor.content import neutral, template_syntax
+from mailtailor.content.template_syntax import IN_URL, SEARCHED, SPEND, TOO_DEEP
 
 if TYPE_CHECKING:
     from jinja2.environment import TemplateModule
@@ -37,22 +36,12 @@ MAX_STEPS: Final = 50_000
 MAX_CHARACTERS: Final = 100_000
 MAX_TOKENS: Final = 2_500
 """Of one template: what it takes to compile so many is what it takes to render one; our largest module has 400."""
-MAX_NESTING: Final = 40
-"""Levels of syntax; what Jinja takes to compile a template grows with the third power of them."""
-TOO_DEEP: Final = "the template is nested too deeply"
 MAX_RANGE: Final = 100
 MAX_NUMBER: Final = 10**12
 STEPS_A_LINK: Final = 100
 """Signing one takes as long as so many steps, so a block of 100 links spends a fifth of its budget on them."""
 SEARCHED_A_STEP: Final = 100
 """Characters that `in` looks through in the time of a step, amply."""
-_SPEND: Final = "_spend"
-_SEARCHED: Final = "_searched"
-_IN_URL: Final = "_in_url"
-_GOES_ON: Final = re.compile(r"[\w=/&?#:,.+~-]\Z")
-"""What a URL may have before a percent sign, and no ESP's tag; a semicolon may end the entity of one's beginning."""
-_OF_MACROS: Final = frozenset({"varargs", "kwargs", "caller"})
-"""Names that Jinja gives to what a macro was called with."""
 
 
 class TrackLink(Protocol):
@@ -215,16 +204,6 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"track": _track, "range": _ra
 TESTS: Final = ("defined", "undefined", "string", "number", "odd", "even", "divisibleby", "in")
 ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "//", "%"})
 
-_ALLOWED: Final = frozenset(
-    {
-        *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign, nodes.Macro),
-        *(nodes.FromImport, nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem),
-        *(nodes.Slice, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
-        *(nodes.Neg, nodes.Pos, nodes.CondExpr, nodes.Call, nodes.Keyword),
-        *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
-    }
-)
-
 
 class _Template(Template):
     """A template whose macros are imported anew by each rendering: what it sets may be somebody's, such as a link."""
@@ -264,7 +243,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             lstrip_blocks=True,
         )
         self._neutral = neutral.in_html if html else neutral.in_text
-        self.filters = {**FILTERS, _SPEND: _charge, _SEARCHED: _searched, _IN_URL: self._go_on_with_url}
+        self.filters = {**FILTERS, SPEND: _charge, SEARCHED: _searched, IN_URL: self._go_on_with_url}
         self.tests = {name: self.tests[name] for name in TESTS} | {"in": _is_in}
         self.globals = dict(FUNCTIONS)
 
@@ -297,10 +276,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         # Jinja's hook between parsing and compiling.
-        check_syntax(source)
-        _charge_passes(source)
-        _charge_searches(source)
-        _mark_urls(source)
+        template_syntax.check_syntax(source, filters=FILTERS, tests=TESTS)
+        template_syntax.charge_passes(source)
+        template_syntax.charge_searches(source)
+        template_syntax.mark_urls(source)
         return super()._generate(source, *args, **kwargs)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -367,106 +346,3 @@ def _printable(value: Any) -> str:
     if isinstance(value, Undefined) or (isinstance(value, str | int | float) and not isinstance(value, bool)):
         return str(value)
     raise SecurityError("only text and numbers can be printed")
-
-
-def check_syntax(template: nodes.Template) -> None:
-    """Refuse what is not on the allow list.
-
-    Raises
-    ------
-    TemplateSyntaxError
-        Names the line and what is not available.
-    """
-    if _nesting(template) > MAX_NESTING:
-        raise TemplateSyntaxError(TOO_DEEP, 1)
-    for node in template.find_all(nodes.Node):
-        fault = _fault(node)
-        if fault:
-            raise TemplateSyntaxError(fault, node.lineno or 1)
-
-
-def _nesting(node: nodes.Node) -> int:
-    return 1 + max(map(_nesting, node.iter_child_nodes()), default=0)
-
-
-def _fault(node: nodes.Node) -> str:
-    fault = ""
-    match node:
-        case nodes.Filter(name=name) if name not in FILTERS:
-            fault = f"there is no filter {name!r}{did_you_mean(name, FILTERS)}"
-        case nodes.Test(name=name) if name not in TESTS:
-            fault = f"there is no test {name!r}{did_you_mean(name, TESTS)}"
-        case nodes.Getattr(attr=name) if name.startswith("_"):
-            fault = f"{name!r} cannot be read"
-        case nodes.For(recursive=True):
-            fault = "a loop cannot be recursive"
-        case nodes.Call() if not isinstance(node.node, nodes.Name) or node.dyn_args or node.dyn_kwargs:
-            fault = "only macros, track(), block() and range() can be called, with plain arguments"
-        case nodes.FromImport() if not isinstance(node.template, nodes.Const) or node.with_context:
-            fault = "macros can be imported from a named part only, without context"
-        # A value that begins with `#` would make a comment of it, which hides what follows from an ESP.
-        case nodes.TemplateData(data=text) if text.endswith("{"):
-            fault = "a single { right before a tag could open another language's tag; write &#123; or a blank"
-        # Lists of lists, set twenty times over, would double in size each time.
-        case nodes.List(items=items) | nodes.Tuple(ctx="load", items=items) if not _constant(items):
-            fault = "a list can hold plain values only"
-        case _ if unavailable := _unavailable(node):
-            fault = f"{unavailable!r} is not available in blocks"
-    return fault
-
-
-def _unavailable(node: nodes.Node) -> str:
-    # Of what they were called with, macros could make lists of lists, which take for ever to compare.
-    if isinstance(node, nodes.Name) and node.name in _OF_MACROS:
-        return node.name
-    return "" if type(node) in _ALLOWED else type(node).__name__.lower()
-
-
-def _constant(items: Iterable[nodes.Node]) -> bool:
-    return all(isinstance(item, nodes.Const) for item in items)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?`, or nothing when nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _charge_passes(template: nodes.Template) -> None:
-    environment = template.environment
-    for node in list(template.find_all((nodes.For, nodes.Macro))):
-        if environment is None or not isinstance(node, nodes.For | nodes.Macro):
-            continue
-        node.body.insert(0, nodes.ExprStmt(_charging(node), lineno=node.lineno).set_environment(environment))
-        if isinstance(node, nodes.For) and node.test is not None:
-            # What it leaves out never comes to the body.
-            node.test = nodes.And(nodes.Not(_charging(node.test)), node.test).set_environment(environment)
-
-
-def _charging(passed: nodes.Node) -> nodes.Expr:
-    """Return the expression that charges a pass through some syntax, texts in it included; its value is nothing."""
-    steps = 1 + sum(1 for _ in passed.find_all(nodes.Node))
-    texts = [one.data for one in passed.find_all(nodes.TemplateData)]
-    texts += [str(one.value) for one in passed.find_all(nodes.Const)]
-    cost: list[nodes.Expr] = [nodes.Const(steps), nodes.Const(sum(map(len, texts)))]
-    return nodes.Filter(nodes.Const(None), _SPEND, cost, [], None, None)
-
-
-def _charge_searches(template: nodes.Template) -> None:
-    for operand in template.find_all(nodes.Operand):
-        if operand.op in {"in", "notin"} and template.environment is not None:
-            operand.expr = nodes.Filter(operand.expr, _SEARCHED, [], [], None, None, lineno=operand.lineno)
-            operand.expr.set_environment(template.environment)
-
-
-def _mark_urls(template: nodes.Template) -> None:
-    """Mark what is printed right behind a URL's beginning, where percent signs stay as they are."""
-    environment = template.environment
-    for output in template.find_all(nodes.Output):
-        before = ""
-        for number, node in enumerate(output.nodes):
-            if environment is not None and _GOES_ON.search(before):
-                marked = nodes.Filter(node, _IN_URL, [], [], None, None, lineno=node.lineno)
-                marked.set_environment(environment)
-                output.nodes[number] = marked
-            before = node.data if isinstance(node, nodes.TemplateData) else ""

@@ -14,9 +14,10 @@ from mailtailor.content.block import MAX_TEMPLATE, Block, Variant
 from mailtailor.content.catalog import Product
 from mailtailor.content.offer import Offer
 from mailtailor.content.render import Format, Renderer, template_name
-from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment, did_you_mean
+from mailtailor.content.sandbox import FUNCTIONS, TemplateEnvironment
 from mailtailor.content.select import OF_EVERYBODY, STORES_SHOWN, VARIABLES, variables
 from mailtailor.content.stores import Near, Store
+from mailtailor.content.template_syntax import did_you_mean
 from mailtailor.definition_files import DefinitionError
 from mailtailor.recommend.recent import Recommendation, Why
 

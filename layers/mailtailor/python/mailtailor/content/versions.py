@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from mailtailor.content.block import Block, Name
-from mailtailor.content.sandbox import did_you_mean
+from mailtailor.content.template_syntax import did_you_mean
 from mailtailor.errors import BadInput, Conflict, NotFound
 from mailtailor.instant import Instant
 
