@@ -17,16 +17,19 @@ from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.aws.witnessed_clock import WitnessedClock
 from mailtailor.profiles.sweep import Shard, find_stragglers, sweep
+from mailtailor.profiles.wake_up import PROFILES_A_MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+NEARLY_EMPTY: Final = 2
+"""Seconds' work in the queue: so much waits also when nobody is late."""
 RESERVE: Final = 10_000
 """Milliseconds in which a page that has been begun is sent, before Lambda ends the function."""
-STRAGGLER_SECONDS: Final = 30
-"""Of each minute's work so much at most is for stragglers."""
+SWEEP_SECONDS: Final = 60
+"""From one run to the next; half of what is evaluated meanwhile is for stragglers, or all that nobody else needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +68,24 @@ dependencies = prepared(connect)
 
 def run(given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False) -> dict[str, int]:
     """Walk through all shards at once: ahead, and when nothing waits, back."""
-    # Asked first, for the answer tells whether our clock is right.
-    quiet = given.queue.visible() <= given.a_second // 10
-    now, wake = given.clock(), WakeUps(given.queue)
     a_second = max(1, given.a_second // DUE_SHARDS)
+    # Asked first, for the answer tells whether our clock is right.
+    quiet = given.queue.visible() <= NEARLY_EMPTY * DUE_SHARDS * -(-a_second // PROFILES_A_MESSAGE)
+    now, wake = given.clock(), WakeUps(given.queue)
     ahead = partial(sweep, wake=wake, a_second=a_second, now=now, out_of_time=out_of_time)
-    back = partial(
-        find_stragglers,
-        wake=wake,
-        a_second=a_second,
-        now=now,
-        at_most=a_second * STRAGGLER_SECONDS,
-        out_of_time=out_of_time,
-    )
+
+    def back(shard: Shard, sent: int) -> int:
+        at_most = a_second * SWEEP_SECONDS - min(sent, a_second * SWEEP_SECONDS // 2)
+        return find_stragglers(shard, wake=wake, a_second=a_second, now=now, at_most=at_most, out_of_time=out_of_time)
+
     with ThreadPoolExecutor(DUE_SHARDS) as pool:
-        sent = sum(pool.map(ahead, given.shards))
+        sent = list(pool.map(ahead, given.shards))
         # Last, so that those who are late already make nobody else late, however many they are.
-        stragglers = sum(pool.map(back, given.shards)) if quiet else 0
-    count("WakeUpsSent", sent)
-    count("Stragglers", stragglers)
-    return {"sent": sent, "stragglers": stragglers}
+        stragglers = list(pool.map(back, given.shards, sent)) if quiet else []
+    told = {"sent": sum(sent), "stragglers": sum(stragglers)}
+    count("WakeUpsSent", told["sent"])
+    count("Stragglers", told["stragglers"])
+    return told
 
 
 @logger.inject_lambda_context(clear_state=True)

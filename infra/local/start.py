@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 APPLICATION: Final = "MailtailorApp"
 PROCESSOR_CONCURRENCY: Final = 2
 """Each concurrent execution is a process here, and two cores are what a machine may have."""
-WAKE_UPS_A_SECOND: Final = 40
+WAKE_UPS_A_SECOND: Final = 80
 """A part of what they can evaluate here, for live events matter more; see `tests.bench.clock`."""
 
 CHANGE_OF_DEFINITIONS: Final = {"DefinitionsRefreshSeconds": "2", "RolloutSettleSeconds": "8"}

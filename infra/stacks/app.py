@@ -628,7 +628,7 @@ class AppStack(Stack):
     def _monitor(self, api: PublicApi) -> None:
         works = self._works
         # Archiving waits for a full batch by intent; deliveries wait for an ESP that is down. A wake-up waits until it
-        # is due, a crowd's for up to a quarter of an hour; whether people are late, `WakeUpLateness` says.
+        # is due, and again after each failure; whether people are late, `WakeUpLateness` says.
         max_age = {"Events": 60, "WakeUps": 1200, "Archive": 600, "Esp": 600, "Trail": 600}
         max_age |= {"Rebuilds": 3600, "Recompute": 4 * 3600, "Reconcile": 8 * 3600}
         self.monitoring = Monitoring(

@@ -29,7 +29,7 @@ def click_to_content(*, runs: int) -> list[float]:
 
 def once(system: System) -> float:
     """Return the seconds from a click of somebody new until their content is another."""
-    recipient = Recipient(system).introduce()
+    recipient = Recipient(system, patient=True).introduce()
     recipient.content()
     started = time.perf_counter()
     recipient.click(product_id="85123A", category="Lighting")

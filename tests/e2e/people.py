@@ -72,11 +72,14 @@ class Recipient:
         The system.
     consent
         What they allowed.
+    patient
+        Whether calls that are answered with 503 are sent again, as SDKs do.
     """
 
     system: System
     consent: dict[str, bool] = field(default_factory=lambda: {"tracking": True, "personalization": True})
     user_id: str = field(default_factory=lambda: f"user-{uuid.uuid4()}")
+    patient: bool = False
 
     def __post_init__(self) -> None:
         pseudonymizer = Pseudonymizer(secret(self.system, "IdentitySecretId")["pepper"].encode())
@@ -103,8 +106,10 @@ class Recipient:
     def send(self, calls: list[dict[str, Any]]) -> None:
         """Send calls to the tracking API in one batch."""
         batch = [{"userId": self.user_id, "messageId": str(uuid.uuid4()), **call} for call in calls]
-        answer = httpx.post(
-            f"{self.system.base_url}/v1/batch", json={"batch": batch}, auth=(self.system.write_key, ""), timeout=30
+        url, key = f"{self.system.base_url}/v1/batch", (self.system.write_key, "")
+        answer = until(
+            lambda: httpx.post(url, json={"batch": batch}, auth=key, timeout=30),
+            accept=lambda answer: answer.status_code != 503 or not self.patient,
         )
         assert answer.status_code == 200, answer.text
         assert "rejected" not in answer.json(), answer.text

@@ -183,7 +183,7 @@ class Cloud:
         """The images of all writes that flipped, in their order."""
         self.invocations = 0
         self._armed: dict[str, int] = {}
-        self._swept: dict[str, Place] = {}
+        self._walked: dict[tuple[str, str], Place] = {}
         self._stream: list[dict[str, Any]] = []
         self._batch = BATCH_OF_STREAM
         self._turns = {"segment_clock": start + SWEEP, "segment_rollout": start + ROLLOUT}
@@ -227,7 +227,7 @@ class Cloud:
         for put in puts if operation in {"PutItem", "TransactWriteItems"} else ():
             if put["TableName"] == "profiles":
                 self._wrote_profile(put["Item"])
-            elif put["TableName"] == "clock" and put["Item"]["id"]["S"].startswith("sweep"):
+            elif put["TableName"] == "clock" and put["Item"]["id"]["S"].startswith(("sweep#", "stragglers#")):
                 self._moved_cursor(put["Item"])
 
     def _wrote_profile(self, item: Any) -> None:
@@ -244,14 +244,21 @@ class Cloud:
             self._stream.append({"dynamodb": {"SequenceNumber": number, "NewImage": item}})
 
     def _moved_cursor(self, item: Any) -> None:
-        name, reached = item["id"]["S"], Place(int(item["due_at"]["N"]), item["profile_id"]["S"])
-        before = self._swept.get(name, Place(self.now - sweep.STRAGGLER_REACH))
+        walk, shard = item["id"]["S"].split("#")
+        reached = Place(int(item["due_at"]["N"]), item["profile_id"]["S"])
+        anew = Place(self.now - sweep.STRAGGLER_REACH)
+        before = self._walked.get((walk, shard), anew)
+        back = self._walked.get(("stragglers", shard), sweep.AT_REST)
+        # Those between these two are found by the walk back.
+        begins, ends = anew if back == sweep.AT_REST else back, Place(self.now - sweep.STRAGGLER_AGE)
         for who, due_at in self._armed.items():
-            mine = name.endswith(due_index.due_bucket(who, due_at).partition("#")[2])
+            place = Place(due_at, who)
+            mine = due_index.due_bucket(who, due_at).endswith(f"#{shard}")
             # Where it names somebody, they have been sent, and others of that instant not.
-            if mine and before < Place(due_at, who) and (Place(due_at, who) <= reached or due_at < reached.due_at):
+            passed = mine and before < place and (place <= reached or due_at < reached.due_at)
+            if walk == "sweep" and passed and not begins < place < ends:
                 assert self._wakes(who), "the cursor moved past somebody who was not sent"
-        self._swept[name] = reached
+        self._walked[walk, shard] = reached
 
     def _wakes(self, who: str) -> bool:
         return any(f'"{who}"' in one.body for one in self.queues.by_name["wake_ups"].waiting)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailtailor.instant import HOUR, MINUTE, SECOND
-from mailtailor.profiles.sweep import LOOK_AHEAD, MAX_DELAY, STRAGGLER_AGE, Place, Shard, find_stragglers, sweep
+from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
+from mailtailor.profiles.sweep import LOOK_AHEAD, STRAGGLER_AGE, Place, Shard, find_stragglers, sweep
 from tests.unit.profiles.memory_store import MemoryCursor
 
 NOW = 1_790_000_000_000 // HOUR * HOUR + 59 * MINUTE
@@ -58,18 +59,87 @@ def test_those_due_in_one_second_are_spread_and_nobody_later_waits_for_them() ->
     assert (12, f"{10:022d}") in memory.sent
 
 
-def test_a_crowd_larger_than_the_longest_delay_takes_it_as_a_whole() -> None:
-    # given
-    memory = Memory(*[NOW] * 3_000)
+def test_of_a_crowd_two_minutes_work_is_sent_and_the_rest_goes_with_the_stragglers_a_budget_at_a_time() -> None:
+    # given three hundred seconds' work, due at once
+    due = NOW + 30 * SECOND
+    memory = Memory(*[due] * 3_000)
+    sent: list[tuple[int, int]] = []
+    woken: dict[str, int] = {}
+    for minute in range(6):
+        now = NOW + minute * MINUTE
+        # when each is evaluated in their second, and a sweep comes each minute
+        memory.places = [one for one in memory.places if woken.get(one.profile_id, now) >= now]
+        memory.sent = []
+        ahead = sweep(memory.shard, wake=memory.wake, a_second=10, now=now)
+        back = find_stragglers(memory.shard, wake=memory.wake, a_second=10, now=now, at_most=600)
+        sent.append((ahead, back))
+        woken |= {one: now + delay * SECOND for delay, one in memory.sent}
+    # then no second has more than are evaluated in one, nobody is sent twice, and nobody is left out
+    assert sent == [(1_200, 0), (0, 0), (0, 0), (0, 600), (0, 600), (0, 600)]
+    seconds = Counter((at - NOW) // SECOND for at in woken.values())
+    assert seconds == dict.fromkeys([*range(30, 150), *range(180, 360)], 10)
+
+
+def test_who_nobody_swept_in_time_goes_with_the_stragglers_and_others_wait_for_none_of_them() -> None:
+    # given people due during an outage of days, and one who is due now
+    memory = Memory(*(NOW - number * HOUR for number in range(1, 50)), NOW + SECOND)
+    assert memory.shard.ahead.move(None, Place(NOW - 3 * DAY))
+    # when
+    ahead = sweep(memory.shard, wake=memory.wake, a_second=1, now=NOW)
+    # then
+    assert ahead == 1
+    found = [
+        find_stragglers(memory.shard, wake=memory.wake, a_second=1, now=NOW + minute * MINUTE, at_most=30)
+        for minute in range(2)
+    ]
+    assert found == [30, 19]
+    assert len({one for _, one in memory.sent}) == 50
+
+
+def test_what_is_handed_over_is_handed_over_again_if_the_function_died_before_it_noted_it() -> None:
+    # given somebody overdue, and a walk ahead that died after handing them over
+    memory = Memory(NOW - HOUR)
+    assert memory.shard.ahead.move(None, Place(NOW - 2 * HOUR))
+    assert memory.shard.back.move(None, Place(NOW - 2 * HOUR))
     # when
     sweep(memory.shard, wake=memory.wake, a_second=1, now=NOW)
     # then
-    assert max(delay for delay, _ in memory.sent) == MAX_DELAY
-    assert len(memory.sent) == 3_000
+    assert find_stragglers(memory.shard, wake=memory.wake, a_second=1, now=NOW, at_most=30) == 1
+
+
+def test_a_walk_back_that_has_come_further_begins_again_where_nobody_swept() -> None:
+    # given
+    memory = Memory(NOW - HOUR)
+    assert memory.shard.ahead.move(None, Place(NOW - 2 * HOUR))
+    assert memory.shard.back.move(None, Place(NOW - 10 * MINUTE))
+    # when
+    sweep(memory.shard, wake=memory.wake, a_second=1, now=NOW)
+    # then
+    assert find_stragglers(memory.shard, wake=memory.wake, a_second=1, now=NOW, at_most=30) == 1
+
+
+def test_a_walk_back_that_is_under_way_moves_on_first() -> None:
+    # given a walk back that goes on between reading and writing its place
+    memory = Memory(NOW - HOUR, NOW + SECOND)
+
+    class Moving(MemoryCursor):
+        def read(self) -> Place | None:
+            place = super().read()
+            if place == Place(NOW - 10 * MINUTE):
+                self.move(place, Place(NOW - 9 * MINUTE))
+            return place
+
+    shard = replace(memory.shard, back=Moving())
+    assert shard.ahead.move(None, Place(NOW - 2 * HOUR))
+    assert shard.back.move(None, Place(NOW - 10 * MINUTE))
+    # when, then the next hands over
+    assert sweep(shard, wake=memory.wake, a_second=1, now=NOW) == 0
+    assert sweep(shard, wake=memory.wake, a_second=1, now=NOW) == 1
+    assert find_stragglers(shard, wake=memory.wake, a_second=1, now=NOW, at_most=30) == 1
 
 
 @given(
-    due=st.lists(st.integers(-50 * MINUTE, LOOK_AHEAD - 1), max_size=40),
+    due=st.lists(st.integers(-2 * MINUTE, LOOK_AHEAD - 1), max_size=40),
     page=st.integers(1, 7),
     a_second=st.integers(1, 5),
     killed_at=st.none() | st.integers(0, 20),

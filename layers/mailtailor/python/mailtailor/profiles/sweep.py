@@ -4,8 +4,10 @@ The writer of a profile sends wake-ups that are due within minutes itself. For a
 is walked through each minute, a little ahead of time. A cursor says how far the walk has come, page by page, so that
 one that dies goes on where it stopped, and nobody is left out after an outage or when the demonstration's time moves.
 
-A second walk looks back for stragglers: profiles still armed although due, because a wake-up was lost or the index told
-of them too late. It is for the time when the queue is nearly empty: before, who is overdue is merely waiting.
+A second walk looks back for stragglers: profiles still armed although due, because a wake-up was lost, the index told
+of them too late, nobody swept, or more were due in one second than are evaluated in two minutes. It is for the time
+when the queue is nearly empty: before, who is overdue is merely waiting. So the queue never holds more than minutes'
+work, however many are due.
 """
 
 from __future__ import annotations
@@ -21,12 +23,11 @@ from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, SKEW, Instant
 LOOK_AHEAD: Final = 2 * MINUTE
 """Twice the clock's interval: one sweep that fails or comes late makes no wake-up late."""
 STRAGGLER_AGE: Final = 2 * MINUTE
-"""A profile this long overdue is no longer merely on its way through the queue."""
+"""A profile this long overdue is no longer merely on its way through the queue, where none is held for longer."""
+HELD_SECONDS: Final = STRAGGLER_AGE // SECOND
 STRAGGLER_REACH: Final = HOUR
 DEEP_REACH: Final = DAY
 """Once an hour, for those whose wake-ups all failed while something was down for longer."""
-MAX_DELAY: Final = 900
-"""Seconds; SQS holds no message back for longer."""
 
 
 class Place(NamedTuple):
@@ -86,13 +87,18 @@ class Pace:
         self._a_second = max(1, a_second)
         self._sent: Counter[int] = Counter()
 
-    def delay(self, due_in: int) -> int:
-        """Return for how many seconds to hold back the next wake-up that is due in so many milliseconds."""
+    def delay(self, due_in: int) -> int | None:
+        """Return for how many seconds to hold back the next wake-up that is due in so many milliseconds.
+
+        None if it would be for so long that it is better left to those who look for stragglers.
+        """
         # Rounded up: a wake-up that comes early would only have to be sent again.
         second = max(0, -(-due_in // SECOND))
-        before = self._sent[second]
+        held = self._sent[second] // self._a_second
+        if held >= HELD_SECONDS:
+            return None
         self._sent[second] += 1
-        return min(MAX_DELAY, second + before // self._a_second)
+        return second + held
 
 
 def sweep(
@@ -100,24 +106,31 @@ def sweep(
 ) -> int:
     """Send the wake-ups of a shard's profiles due up to `LOOK_AHEAD` from now; return how many.
 
+    Who is overdue, or one of too many due in one second, is left to `find_stragglers`, so that nobody waits for them.
+
     Parameters
     ----------
     a_second
         How many of a shard are evaluated in a second.
     """
-    end = now + LOOK_AHEAD
+    end, overdue = now + LOOK_AHEAD, Place(now - STRAGGLER_AGE)
     known = shard.ahead.read()
-    if known is None:
-        start = Place(now - STRAGGLER_REACH)
-    elif known.due_at > end + SKEW:
-        # Whoever moved it there had a clock that was ahead. Those due meanwhile are stragglers, or begin here.
-        start = Place(now - STRAGGLER_AGE)
-    else:
-        start = known
+    if known is not None and known < overdue and not _hand_over(shard.back, known, now=now):
+        return 0
+    # Whoever moved it beyond the end had a clock that was ahead. Those due meanwhile are stragglers, or begin here.
+    start = known if known is not None and overdue <= known <= Place(end + SKEW) else overdue
     if start.due_at >= end:
         return 0
     walk = _Walk(shard.index, shard.ahead, wake, Pace(a_second), now)
     return walk.go(known, start, end, rest=Place(end), at_most=sys.maxsize, out_of_time=out_of_time)
+
+
+def _hand_over(back: Cursor, since: Place, *, now: Instant) -> bool:
+    """Let the walk back begin where nobody has swept; return False if one that is under way has moved meanwhile."""
+    # As far back as it would have begun by itself, at least.
+    since = min(since, Place(now - STRAGGLER_REACH))
+    known = back.read()
+    return (known is not None and AT_REST < known <= since) or back.move(known, since)
 
 
 def find_stragglers(
@@ -136,7 +149,8 @@ def find_stragglers(
     a_second
         How many of a shard are evaluated in a second.
     at_most
-        How many are sent at once; the next call goes on behind them before it begins anew.
+        How many are sent at once, and never more than are evaluated in two minutes; the next call goes on behind them
+        before it begins anew.
     """
     end = now - STRAGGLER_AGE
     known = shard.back.read()
@@ -146,6 +160,7 @@ def find_stragglers(
         # Sweeps come each minute, so at least one an hour falls into these two.
         start = Place(now - (DEEP_REACH if now % HOUR < 2 * MINUTE else STRAGGLER_REACH))
     walk = _Walk(shard.index, shard.back, wake, Pace(a_second), now)
+    at_most = min(at_most, a_second * HELD_SECONDS)
     return walk.go(known, start, end, rest=AT_REST, at_most=at_most, out_of_time=out_of_time)
 
 
@@ -177,8 +192,7 @@ class _Walk:
         for hour in range(start.due_at // HOUR, (end - 1) // HOUR + 1):
             for page in self._index.due(hour, start, end):
                 some = page[: at_most - sent]
-                self._send(some)
-                sent += len(some)
+                sent += self._send(some)
                 if not self._cursor.move(known, some[-1]):
                     return sent
                 known = some[-1]
@@ -188,8 +202,10 @@ class _Walk:
             self._cursor.move(known, rest)
         return sent
 
-    def _send(self, page: Sequence[Place]) -> None:
+    def _send(self, page: Sequence[Place]) -> int:
         by_delay: defaultdict[int, list[str]] = defaultdict(list)
         for due_at, profile_id in page:
-            by_delay[self._pace.delay(due_at - self._now)].append(profile_id)
+            if (delay := self._pace.delay(due_at - self._now)) is not None:
+                by_delay[delay].append(profile_id)
         self._wake(by_delay)
+        return sum(map(len, by_delay.values()))
