@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ from mailtailor.aws.content import Fetch, answered, connect
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.recipients import Asked
 from mailtailor.aws.startup import StartUp, prepared
-from mailtailor.content.address import Address, Shape, read
+from mailtailor.content.address import MAX_BLOCKS, Address, Shape, read
 from mailtailor.content.answer import Answer, keep_seconds, packed
+from mailtailor.content.block import NAME
 from mailtailor.content.render import Format
 from mailtailor.errors import NotFound
 
@@ -28,12 +30,14 @@ PERSONAL: Final = "private, no-store"
 NOTHING: Final = {Shape.HTML: "", Shape.JSON: "{}", Shape.TEXT: ""}
 """What an ESP can insert when all else failed."""
 
+IS_NAME: Final = re.compile(NAME)
+
 start_up = StartUp()
 dependencies = prepared(connect)
 
 
 def answer(request: http.Request, address: Address) -> dict[str, Any]:
-    """Return the blocks, or 404 if there is none of these names; who asks for headers alone is nobody's recipient."""
+    """Return the blocks, or 404 if there are none of these names; who asks for headers alone is nobody's recipient."""
     used = start_up.waited(request.received_at, system_clock())
     named = Asked(
         token=request.query.get("r", ""),
@@ -48,10 +52,16 @@ def answer(request: http.Request, address: Address) -> dict[str, Any]:
     if not probed:
         observe(answers)
     if not any(one.is_known for one in answers):
-        return http.error_response(NotFound("There is no block of this name.", "Publish it, or correct the address."))
+        return http.error_response(_nothing_at(address))
     body = packed(answers, address.shape, by_name=len(answers) > 1)
     seconds = None if probed and named.anybody else keep_seconds(answers)
     return respond(request, address.shape, body, seconds)
+
+
+def _nothing_at(address: Address) -> NotFound:
+    if len(address.names) > MAX_BLOCKS:
+        return NotFound(f"One fetch takes at most {MAX_BLOCKS} blocks.", "Fetch the others by another address.")
+    return NotFound("There is no block of this name.", "Publish it, or correct the address.")
 
 
 def respond(request: http.Request, shape: Shape, body: str, seconds: int | None) -> dict[str, Any]:
@@ -69,7 +79,9 @@ def respond(request: http.Request, shape: Shape, body: str, seconds: int | None)
 def observe(answers: Sequence[Answer]) -> None:
     """Count what was not as it should be, and log why."""
     for one in answers:
-        count("BlocksUnknown", 0 if one.is_known else 1, reason=one.block[:64])
+        # An address may be anybody's, and hold whatever they wrote into it.
+        name = one.block if IS_NAME.fullmatch(one.block) else "not a name"
+        count("BlocksUnknown", 0 if one.is_known else 1, reason=name)
         if one.reason:
             count("ContentFaults" if one.is_fault else "ContentFallbacks", reason=one.reason)
         for fault in one.faults:

@@ -360,6 +360,23 @@ def test_an_unknown_block_among_others_is_left_out_and_counted(
     assert world.fetch("/content/other,another.json", r=recipient())["statusCode"] == 404
 
 
+def test_who_asks_for_too_many_blocks_at_once_is_told_how_many_there_may_be(world: Engine) -> None:
+    # when
+    answer = world.fetch("/content/" + ",".join(["hero", *(f"b{number}" for number in range(10))]), r=recipient())
+    # then
+    assert answer["statusCode"] == 404
+    assert json.loads(answer["body"])["message"] == "One fetch takes at most 10 blocks."
+
+
+def test_of_an_address_that_names_no_block_nothing_is_logged(world: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    # when
+    world.fetch("/content/anna@example.com,others", r=recipient())
+    # then
+    written = capsys.readouterr().out
+    assert "anna" not in written
+    assert '"reason":"others"' in written
+
+
 def test_what_is_the_same_for_all_may_be_kept_and_need_not_be_sent_again(world: Engine) -> None:
     # given a shared block, and a personal one that nobody is named for
     for path, seconds in (("/content/notice", 600), ("/content/hero", 60), ("/content/hero,notice.json", 60)):

@@ -271,6 +271,28 @@ def test_the_first_one_after_other_definitions_were_deployed_waits_for_a_recompu
     assert world.begin() == ""
 
 
+def test_a_dry_run_after_a_recompute_hides_it_from_nobody(world: Reconciled, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given other definitions, everybody recomputed by them, and then a dry run
+    world.reconcile()
+    world.cloud.deploy(*OLD)
+    monkeypatch.setattr(segment_reconcile, "dependencies", cache(segment_reconcile.connect))
+    world.cloud.work(world.cloud.start(), range(BUCKETS))
+    world.cloud.start(name="try", dry_run=True)
+    # when, then
+    assert world.begin() == ""
+
+
+def test_a_recompute_that_begins_meanwhile_ends_it_though_a_dry_run_follows(world: Reconciled) -> None:
+    # given
+    assert world.begin(asked=True) == ""
+    world.cloud.work(world.cloud.start(), range(BUCKETS))
+    world.cloud.start(name="try", dry_run=True)
+    # when
+    world.work()
+    # then
+    assert world.result().stopped == RECOMPUTING
+
+
 def test_one_that_is_under_way_is_not_begun_again_and_its_missing_messages_are_sent(world: Reconciled) -> None:
     # given: its beginning died after some messages
     assert world.begin() == ""

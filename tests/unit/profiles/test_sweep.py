@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,20 @@ NOW = 1_790_000_000_000 // HOUR * HOUR + 59 * MINUTE
 
 class Killed(Exception):
     """The function was ended."""
+
+
+class Mortal(MemoryCursor):
+    """A cursor before whose every move, and after it, the function may be ended."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self.memory = memory
+
+    def move(self, since: Place | None, to: Place) -> bool:
+        self.memory.call()
+        moved = super().move(since, to)
+        self.memory.call()
+        return moved
 
 
 class Memory:
@@ -40,11 +55,14 @@ class Memory:
 
     def wake(self, by_delay: Mapping[int, list[str]]) -> None:
         for delay, ids in by_delay.items():
-            if self.calls == self.killed_at:
-                self.killed_at = None
-                raise Killed
-            self.calls += 1
+            self.call()
             self.sent += [(delay, one) for one in ids]
+
+    def call(self) -> None:
+        if self.calls == self.killed_at:
+            self.killed_at = None
+            raise Killed
+        self.calls += 1
 
 
 def test_those_due_in_one_second_are_spread_and_nobody_later_waits_for_them() -> None:
@@ -163,6 +181,34 @@ def test_a_walk_that_is_killed_anywhere_goes_on_and_repeats_a_page_at_most(
     assert len(memory.sent) - len(instants) <= (0 if killed_at is None else page)
     # and the next finds nothing more
     assert sweep(memory.shard, wake=memory.wake, a_second=a_second, now=NOW) == 0
+
+
+@given(
+    due=st.lists(st.integers(-3 * DAY, LOOK_AHEAD - 1), max_size=40),
+    back=st.none() | st.integers(-3 * DAY, DAY),
+    page=st.integers(1, 7),
+    a_second=st.integers(1, 5),
+    killed_at=st.none() | st.integers(0, 30),
+)
+@settings(deadline=None)
+def test_after_an_outage_everybody_is_sent_whatever_dies(
+    due: list[int], back: int | None, page: int, a_second: int, killed_at: int | None
+) -> None:
+    # given people whom nobody swept, and a walk back that is anywhere
+    memory = Memory(*(NOW + one for one in due), page=page)
+    memory.killed_at = killed_at
+    cursors = [Mortal(memory), Mortal(memory)]
+    cursors[0].place, cursors[1].place = Place(NOW - 3 * DAY), None if back is None else Place(NOW + back)
+    shard = replace(memory.shard, ahead=cursors[0], back=cursors[1])
+    # when it is killed once, between any two calls, and runs again until nothing is left
+    for _ in range(20):
+        with suppress(Killed):
+            sweep(shard, wake=memory.wake, a_second=a_second, now=NOW)
+            find_stragglers(shard, wake=memory.wake, a_second=a_second, now=NOW, at_most=60 * a_second)
+    # then
+    instants = {one.profile_id: one.due_at for one in memory.places}
+    assert {one for _, one in memory.sent} == instants.keys()
+    assert all(NOW + delay * SECOND >= instants[one] for delay, one in memory.sent)
 
 
 def test_a_walk_that_runs_out_of_time_stops_after_a_page_and_the_next_goes_on() -> None:

@@ -61,6 +61,8 @@ class Run:
         What it is for.
     buckets
         How many it does, the first ones; others than all are a sample of people.
+    wrote, wrote_at
+        Of one that only evaluates: the last run before it that wrote, and when that was started; empty if none did.
     """
 
     id: str
@@ -69,6 +71,13 @@ class Run:
     skip_unreadable: bool = False
     purpose: Purpose = Purpose.RECOMPUTE
     buckets: int = BUCKETS
+    wrote: str = ""
+    wrote_at: Instant = 0
+
+    @property
+    def last_writing(self) -> tuple[str, Instant]:
+        """The last run that wrote, this one or one before it, and when it was started."""
+        return (self.wrote, self.wrote_at) if self.dry_run else (self.id, self.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,9 @@ class RecomputeRuns:
 
     def start(self, run: Run, *, previous: Run | None) -> bool:
         """Store a new run; return whether nobody else started one since `previous` was read."""
+        if run.dry_run and previous is not None:
+            wrote, wrote_at = previous.last_writing
+            run = replace(run, wrote=wrote, wrote_at=wrote_at)
         item = {"id": {"S": RUN_ID}, "run_id": {"S": run.id}, "run": {"S": json.dumps(asdict(run))}}
         return self._items.put_if(item, "run_id", previous.id if previous else None)
 
@@ -156,9 +168,13 @@ class RecomputeRuns:
         run = self.read()
         if run is None or (run.purpose.is_of_rollout and run.id != of_rollout):
             return None
+        return run if self.goes_on(run, now) else None
+
+    def goes_on(self, run: Run, now: Instant) -> bool:
+        """Return whether a run is not done, and has not stood still for an hour."""
         buckets = self.all(run)
         last_seen = max(run.started_at, *(one.updated_at for one in buckets))
-        return None if all(one.done for one in buckets) or now - last_seen >= STALE else run
+        return now - last_seen < STALE and not all(one.done for one in buckets)
 
     def save(self, progress: Progress, *, at: Instant) -> Progress | None:
         """Store how far a bucket has come, and return it as stored; None if somebody else is at it."""

@@ -14,7 +14,7 @@ from typing import Final
 from mailtailor.aws.archive_people import ArchivePeople
 from mailtailor.aws.archive_watermark import ArchiveWatermark
 from mailtailor.aws.observability import logger
-from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run
+from mailtailor.aws.recompute_runs import RecomputeRuns
 from mailtailor.aws.reconciliations import Part, Reconciliation, Reconciliations, Result
 from mailtailor.instant import HOUR, Instant
 from mailtailor.profiles.reconcile import Findings, Reconciler
@@ -86,20 +86,21 @@ class BucketReconciler:
             return UNDER_WAY
         view, until = self._view(), self._watermark.read()
         definitions = view.active.fingerprint
+        recomputed, recomputed_at = last.last_writing if last is not None else ("", 0)
         reason = ""
         if until is None:
             reason = NO_WATERMARK
         elif view.staged is not None:
             reason = CHANGING
-        elif last is not None and self._is_recomputing(last, now):
+        elif last is not None and not last.dry_run and self._recomputes.goes_on(last, now):
             reason = RECOMPUTING
         elif not asked and previous is not None and previous.definitions != definitions:
             # Whatever nobody remembered of new definitions is no damage; the one after this finds it all the same.
-            reason = "" if last is not None and last.started_at > previous.started_at and not last.dry_run else CHANGED
+            reason = "" if recomputed_at > previous.started_at else CHANGED
         if reason:
             # Before it is stored as the last one: one that is and has no result is taken for begun, and goes on.
             self._reconciliations.conclude(Result(run_id, now, now, definitions=definitions, stopped=reason))
-        run = Reconciliation(run_id, now, until or 0, definitions, last.id if last else "")
+        run = Reconciliation(run_id, now, until or 0, definitions, recomputed)
         if not self._reconciliations.begin(run, previous=previous):
             return UNDER_WAY
         if not reason:
@@ -115,11 +116,6 @@ class BucketReconciler:
         if any(one.id == run.id for one in self._reconciliations.results()):
             return False
         return now - max(run.started_at, *(part.updated_at for part in self._reconciliations.parts(run))) < HOUR
-
-    def _is_recomputing(self, run: Run, now: Instant) -> bool:
-        progress = self._recomputes.all(run)
-        fresh = now - max(run.started_at, *(one.updated_at for one in progress)) < STALE
-        return not run.dry_run and fresh and not all(one.done for one in progress)
 
     def work(self, run_id: str, bucket: int, *, out_of_time: Callable[[], bool]) -> bool:
         """Go on with a bucket until it is done or time is over.
@@ -176,7 +172,7 @@ class BucketReconciler:
 
     def _is_replaced(self, run: Reconciliation) -> bool:
         last = self._recomputes.read()
-        return last is not None and last.id != run.recompute and not last.dry_run
+        return last is not None and last.last_writing[0] != run.recompute
 
     def _conclude(self, run: Reconciliation, parts: list[Part], *, stopped: str = "") -> None:
         total = Findings()

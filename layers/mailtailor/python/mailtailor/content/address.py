@@ -28,10 +28,14 @@ class Address(NamedTuple):
     shape: Shape
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the blocks, each once, in their order."""
+        return tuple(dict.fromkeys(filter(None, self.block.split(","))))
+
+    @property
     def blocks(self) -> tuple[str, ...]:
-        """The names, each once, in their order; none if there are more than one fetch may ask for."""
-        names = tuple(dict.fromkeys(filter(None, self.block.split(","))))
-        return names if len(names) <= MAX_BLOCKS else ()
+        """The blocks that are fetched; none if there are more than one fetch may ask for."""
+        return self.names if len(self.names) <= MAX_BLOCKS else ()
 
 
 def read(raw: str) -> Address:

@@ -26,7 +26,8 @@ CONTEXTS: Final = ("request", "last_viewed", "last_purchased", "place")
 _HOST: Final = r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}$"
 _SLUG: Final = r"^(css|html|image)-[a-z0-9-]{1,60}$"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+NAME: Final = r"^[a-z][a-z0-9_]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE)]
 """A template's text. In a block.yaml it is the name of the file that holds the text."""
 Static = Annotated[str, StringConstraints(max_length=MAX_TEMPLATE)]
