@@ -276,7 +276,9 @@ def test_a_dry_run_after_a_recompute_hides_it_from_nobody(world: Reconciled, mon
     world.reconcile()
     world.cloud.deploy(*OLD)
     monkeypatch.setattr(segment_reconcile, "dependencies", cache(segment_reconcile.connect))
-    world.cloud.work(world.cloud.start(), range(BUCKETS))
+    run = Run("run", now() + 2 * HOUR)
+    assert world.cloud.runs.start(run, previous=None)
+    world.cloud.work(run, range(BUCKETS))
     world.cloud.start(name="try", dry_run=True)
     # when, then
     assert world.begin() == ""
