@@ -1,8 +1,11 @@
-"""The environment every function runs in; Powertools reads it once, when it is imported."""
+"""The environment every function runs in, which Powertools reads once, when it is imported; and botocore's models."""
 
 from __future__ import annotations
 
 import os
+from functools import cache
+
+from botocore.loaders import JSONFileLoader
 
 os.environ.update(
     {
@@ -13,3 +16,20 @@ os.environ.update(
         "POWERTOOLS_SERVICE_NAME": "test",
     }
 )
+
+
+def _models_are_read_once() -> None:
+    """Let all botocore sessions of a run share what they read, as the clients of one session do anyway.
+
+    Tests make sessions of their own, and each would parse megabytes of JSON again: an eighth of their time.
+    """
+    loader = JSONFileLoader()
+    load_file = cache(loader.load_file)
+
+    def load_shared(_self: JSONFileLoader, file_path: str) -> object:
+        return load_file(file_path)
+
+    JSONFileLoader.load_file = load_shared  # type: ignore[assignment]
+
+
+_models_are_read_once()
