@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from mailtailor.aws import bucket_message, recompute_runs
 from mailtailor.aws.definition_versions import DefinitionVersions
 from mailtailor.aws.queues import Queue, SendFailed
-from mailtailor.aws.recompute_runs import STALE, RecomputeRuns, Run
+from mailtailor.aws.recompute_runs import RecomputeRuns, Run
 from mailtailor.errors import BadInput, MailtailorError, NotFound
 from mailtailor.events.archive import BUCKETS
 from mailtailor.profiles.recompute import Tally
@@ -62,11 +62,6 @@ class Status:
     def unreadable(self) -> list[str]:
         """The files that cannot be read."""
         return sorted({file for one in self.buckets for file in one.unreadable})
-
-    @property
-    def last_seen(self) -> int:
-        """When it last went on."""
-        return max(self.run.started_at, *(one.updated_at for one in self.buckets))
 
     @property
     def tally(self) -> Tally:
@@ -140,14 +135,12 @@ def _started(system: Connection, runs: RecomputeRuns, dry_run: bool, skip_unread
             "Watch it with: mailtailor segments apply --status",
         )
     previous, now = runs.read(), system.clock()
-    # What an earlier change of definitions left undone does nothing any more.
-    if previous is not None and not previous.purpose.is_of_rollout:
-        found = Status(previous, runs.all(previous))
-        if not found.finished and now - found.last_seen < STALE:
-            raise MailtailorError(
-                f"A run is under way since {minute(previous.started_at)}: {found.done} of {BUCKETS} buckets are done.",
-                "Watch it with --status. If it stands still, go on with --resume; after an hour you may start another.",
-            )
+    if (going := runs.under_way(now)) is not None:
+        found = Status(going, runs.all(going))
+        raise MailtailorError(
+            f"A run is under way since {minute(going.started_at)}: {found.done} of {going.buckets} buckets are done.",
+            "Watch it with --status. If it stands still, go on with --resume; after an hour you may start another.",
+        )
     run = Run(secrets.token_hex(8), now, dry_run=dry_run, skip_unreadable=skip_unreadable)
     if not runs.start(run, previous=previous):
         raise MailtailorError("Somebody else has started a run just now.", "Watch it with --status.")

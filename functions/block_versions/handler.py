@@ -24,6 +24,7 @@ from mailtailor.aws.clock import Clock, clock_from_environment
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
+from mailtailor.content.address import is_name
 from mailtailor.content.admin_request import read_request
 from mailtailor.content.block import Block
 from mailtailor.content.files import check_references
@@ -36,7 +37,6 @@ from mailtailor.segments.engine import Engines
 from mailtailor.segments.live import DefinitionsUnknown
 
 _PATH: Final = re.compile(r"/admin/blocks(?:/(?P<name>[^/]+)(?:/(?P<what>versions|publish|rollback))?)?")
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def answer(request: http.Request, given: Dependencies) -> dict[str, Any]:
     """
     asked = _PATH.fullmatch(request.path)
     name = unquote(asked["name"] or "") if asked else ""
-    if asked is None or (name and not _NAME.fullmatch(name)):
+    if asked is None or (name and not is_name(name)):
         raise NotFound("There is nothing at this address.", "Ask for /admin/blocks or /admin/blocks/{block}/versions.")
     match (request.method, bool(name), asked["what"]):
         case ("GET", False, None):

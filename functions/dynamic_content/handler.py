@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,11 +14,9 @@ from mailtailor.aws.content import Fetch, answered, connect
 from mailtailor.aws.observability import count, logger, metrics
 from mailtailor.aws.recipients import Asked
 from mailtailor.aws.startup import StartUp, prepared
-from mailtailor.content.address import MAX_BLOCKS, Address, Shape, read
+from mailtailor.content.address import Address, Shape, is_name, read
 from mailtailor.content.answer import Answer, keep_seconds, packed
-from mailtailor.content.block import NAME
 from mailtailor.content.render import Format
-from mailtailor.errors import NotFound
 
 CONTENT_TYPES: Final = {
     Shape.HTML: "text/html; charset=utf-8",
@@ -29,8 +26,6 @@ CONTENT_TYPES: Final = {
 PERSONAL: Final = "private, no-store"
 NOTHING: Final = {Shape.HTML: "", Shape.JSON: "{}", Shape.TEXT: ""}
 """What an ESP can insert when all else failed."""
-
-IS_NAME: Final = re.compile(NAME)
 
 start_up = StartUp()
 dependencies = prepared(connect)
@@ -52,16 +47,10 @@ def answer(request: http.Request, address: Address) -> dict[str, Any]:
     if not probed:
         observe(answers)
     if not any(one.is_known for one in answers):
-        return http.error_response(_nothing_at(address))
+        return http.error_response(address.nothing_found())
     body = packed(answers, address.shape, by_name=len(answers) > 1)
     seconds = None if probed and named.anybody else keep_seconds(answers)
     return respond(request, address.shape, body, seconds)
-
-
-def _nothing_at(address: Address) -> NotFound:
-    if len(address.names) > MAX_BLOCKS:
-        return NotFound(f"One fetch takes at most {MAX_BLOCKS} blocks.", "Fetch the others by another address.")
-    return NotFound("There is no block of this name.", "Publish it, or correct the address.")
 
 
 def respond(request: http.Request, shape: Shape, body: str, seconds: int | None) -> dict[str, Any]:
@@ -79,9 +68,9 @@ def respond(request: http.Request, shape: Shape, body: str, seconds: int | None)
 def observe(answers: Sequence[Answer]) -> None:
     """Count what was not as it should be, and log why."""
     for one in answers:
-        # An address may be anybody's, and hold whatever they wrote into it.
-        name = one.block if IS_NAME.fullmatch(one.block) else "not a name"
-        count("BlocksUnknown", 0 if one.is_known else 1, reason=name)
+        if not one.is_known:
+            # An address may be anybody's, and hold whatever they wrote into it.
+            count("BlocksUnknown", reason=one.block if is_name(one.block) else "not a name")
         if one.reason:
             count("ContentFaults" if one.is_fault else "ContentFallbacks", reason=one.reason)
         for fault in one.faults:

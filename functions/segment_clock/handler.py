@@ -16,20 +16,21 @@ from mailtailor.aws.queues import Queue
 from mailtailor.aws.settings import from_environment
 from mailtailor.aws.startup import prepared
 from mailtailor.aws.witnessed_clock import WitnessedClock
-from mailtailor.profiles.sweep import Shard, find_stragglers, sweep
-from mailtailor.profiles.wake_up import PROFILES_A_MESSAGE
+from mailtailor.profiles.sweep import (
+    Shard,
+    find_stragglers,
+    left_for_stragglers,
+    messages_of_a_nearly_empty_queue,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-NEARLY_EMPTY: Final = 2
-"""Seconds' work in the queue: so much waits also when nobody is late."""
 RESERVE: Final = 10_000
 """Milliseconds in which a page that has been begun is sent, before Lambda ends the function."""
-SWEEP_SECONDS: Final = 60
-"""From one run to the next; half of what is evaluated meanwhile is for stragglers, or all that nobody else needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def run(given: Dependencies, *, out_of_time: Callable[[], bool] = lambda: False)
     """Walk through all shards at once: ahead, and when nothing waits, back."""
     a_second = max(1, given.a_second // DUE_SHARDS)
     # Asked first, for the answer tells whether our clock is right.
-    quiet = given.queue.visible() <= NEARLY_EMPTY * DUE_SHARDS * -(-a_second // PROFILES_A_MESSAGE)
+    quiet = given.queue.visible() <= DUE_SHARDS * messages_of_a_nearly_empty_queue(a_second)
     now, wake = given.clock(), WakeUps(given.queue)
     ahead = partial(sweep, wake=wake, a_second=a_second, now=now, out_of_time=out_of_time)
 
     def back(shard: Shard, sent: int) -> int:
-        at_most = a_second * SWEEP_SECONDS - min(sent, a_second * SWEEP_SECONDS // 2)
+        at_most = left_for_stragglers(a_second, sent)
         return find_stragglers(shard, wake=wake, a_second=a_second, now=now, at_most=at_most, out_of_time=out_of_time)
 
     with ThreadPoolExecutor(DUE_SHARDS) as pool:

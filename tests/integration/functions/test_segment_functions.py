@@ -24,6 +24,7 @@ from mailtailor.aws.profile_table import ProfileTable
 from mailtailor.aws.queues import Queue
 from mailtailor.events.event import Event
 from mailtailor.instant import DAY, MINUTE
+from mailtailor.profiles.sweep import messages_of_a_nearly_empty_queue
 from mailtailor.segments.engine import Engine
 from mailtailor.segments.files import load_segments
 from tests.demonstration import SEGMENTS, engine
@@ -316,7 +317,7 @@ def test_stragglers_are_not_looked_for_while_messages_wait(cloud: Cloud) -> None
     later = replace(parts, clock=lambda: now() + 10 * MINUTE)
     assert segment_clock.run(later) == {"sent": 0, "stragglers": 1}
     # when more messages wait than are worked off in two seconds
-    for _ in range(segment_clock.NEARLY_EMPTY * DUE_SHARDS):
+    for _ in range(DUE_SHARDS * messages_of_a_nearly_empty_queue(1)):
         cloud.sqs.send_message(QueueUrl=cloud.queues["wake"], MessageBody="{}")
     # then
     assert segment_clock.run(later) == {"sent": 0, "stragglers": 0}

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND
-from mailtailor.profiles.sweep import LOOK_AHEAD, STRAGGLER_AGE, Place, Shard, find_stragglers, sweep
+from mailtailor.profiles.sweep import (
+    LOOK_AHEAD,
+    STRAGGLER_AGE,
+    Place,
+    Shard,
+    find_stragglers,
+    left_for_stragglers,
+    sweep,
+)
 from tests.unit.profiles.memory_store import MemoryCursor
 
 NOW = 1_790_000_000_000 // HOUR * HOUR + 59 * MINUTE
@@ -252,3 +260,8 @@ def test_stragglers_are_all_found_in_turn_however_few_are_sent_at_once(at_most: 
     # then nobody is sent twice before all are sent, and who is not old enough is not
     assert rounds == -(-7 // at_most)
     assert len(memory.sent) == 7
+
+
+@pytest.mark.parametrize(("sent", "left"), [(0, 600), (100, 500), (300, 300), (5_000, 300)])
+def test_stragglers_have_what_those_on_time_leave_of_a_minute_and_half_of_it_at_least(sent: int, left: int) -> None:
+    assert left_for_stragglers(10, sent) == left

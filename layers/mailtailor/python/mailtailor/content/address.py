@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from mailtailor.errors import NotFound
+
 CONTENT: Final = "content"
 IMAGE: Final = "image"
+NAME: Final = r"^[a-z][a-z0-9_]{0,63}$"
+"""What a block may be called."""
 MAX_BLOCKS: Final = 10
 """In one fetch; a whole mail has fewer."""
 _MAX_PATH: Final = 16_384
@@ -36,6 +41,17 @@ class Address(NamedTuple):
     def blocks(self) -> tuple[str, ...]:
         """The blocks that are fetched; none if there are more than one fetch may ask for."""
         return self.names if len(self.names) <= MAX_BLOCKS else ()
+
+    def nothing_found(self) -> NotFound:
+        """Return why there is nothing at this address."""
+        if len(self.names) > MAX_BLOCKS:
+            return NotFound(f"One fetch takes at most {MAX_BLOCKS} blocks.", "Fetch the others by another address.")
+        return NotFound("There is no block of this name.", "Publish it, or correct the address.")
+
+
+def is_name(text: str) -> bool:
+    """Return whether a block may be called so."""
+    return re.fullmatch(NAME, text) is not None
 
 
 def read(raw: str) -> Address:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from mailtailor.content.address import NAME
 from mailtailor.content.inputs import Input, Parameter, Value
 from mailtailor.segments.definition import Condition, Filters, conditions
 
@@ -26,7 +27,6 @@ CONTEXTS: Final = ("request", "last_viewed", "last_purchased", "place")
 _HOST: Final = r"^[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}$"
 _SLUG: Final = r"^(css|html|image)-[a-z0-9-]{1,60}$"
 
-NAME: Final = r"^[a-z][a-z0-9_]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE)]
 """A template's text. In a block.yaml it is the name of the file that holds the text."""

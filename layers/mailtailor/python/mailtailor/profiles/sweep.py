@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from mailtailor.instant import DAY, HOUR, MINUTE, SECOND, SKEW, Instant
+from mailtailor.profiles.wake_up import PROFILES_A_MESSAGE
 
+INTERVAL: Final = MINUTE
+"""From one sweep to the next."""
 LOOK_AHEAD: Final = 2 * MINUTE
 """Twice the clock's interval: one sweep that fails or comes late makes no wake-up late."""
 STRAGGLER_AGE: Final = 2 * MINUTE
@@ -162,6 +165,20 @@ def find_stragglers(
     walk = _Walk(shard.index, shard.back, wake, Pace(a_second), now)
     at_most = min(at_most, a_second * HELD_SECONDS)
     return walk.go(known, start, end, rest=AT_REST, at_most=at_most, out_of_time=out_of_time)
+
+
+def left_for_stragglers(a_second: int, sent: int) -> int:
+    """Return how many stragglers may be sent until the next sweep, beside as many as the walk ahead has just `sent`.
+
+    What those leave of the work of that time, and half of it at least.
+    """
+    work = a_second * (INTERVAL // SECOND)
+    return work - min(sent, work // 2)
+
+
+def messages_of_a_nearly_empty_queue(a_second: int) -> int:
+    """Return how many messages of a shard wait even when nobody is late: two seconds' work."""
+    return 2 * -(-a_second // PROFILES_A_MESSAGE)
 
 
 class _Walk:

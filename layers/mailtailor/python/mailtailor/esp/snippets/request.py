@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote
 
-from mailtailor.content.address import CONTENT, MAX_BLOCKS, Shape
+from mailtailor.content.address import CONTENT, MAX_BLOCKS, Shape, is_name
 from mailtailor.errors import BadInput
 from mailtailor.tracking.esp_forms import EspForm
 from mailtailor.tracking.tokens import Purpose
@@ -20,7 +20,6 @@ MAX_FALLBACK: Final = 20_000
 
 # All of these go into string constants and tags of languages that quote in their own ways. Nothing that any of them
 # would take for syntax is admitted, so nothing needs escaping.
-_BLOCK: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 _HALVES: Final = ("{", "[", "%", "\\")
@@ -77,7 +76,7 @@ class SnippetRequest:
 
     def __post_init__(self) -> None:
         for name in self.blocks:
-            if not _BLOCK.fullmatch(name):
+            if not is_name(name):
                 raise BadInput(f"{name!r} is no name of a block.", "It has a-z, 0-9 and _, a letter first.")
         if not 0 < len(set(self.blocks)) == len(self.blocks) <= MAX_BLOCKS:
             raise BadInput(f"One fetch takes 1 to {MAX_BLOCKS} different blocks.", "Leave out what is named twice.")
