@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mailtailor.events.event import Event
-from mailtailor.instant import HOUR
+from mailtailor.instant import DAY, HOUR, MINUTE
 from mailtailor.profiles.processing import Processor, WakeUpProcessor
 from mailtailor.segments.definition import SegmentDefinition
 from mailtailor.segments.engine import Engine
@@ -95,3 +95,17 @@ def event(event_type: str, *, id: str = "", at: int = NOW, **more: Any) -> Event
 
 def consented(at: int = NOW - HOUR, **more: Any) -> Event:
     return event("consent_changed", at=at, consent=CONSENT, **more)
+
+
+def identities(*known: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"kind": kind, "id": one} for kind, one in known]
+
+
+JOURNEY = [
+    consented(identities=identities(("anonymous_id", BROWSER))),
+    event("product_viewed", id="v1", at=NOW - 30 * MINUTE, identities=identities(("anonymous_id", BROWSER))),
+    event("identified", identities=identities(("user_id", ANNA), ("anonymous_id", BROWSER)), attributes={"n": 1}),
+    event("order_completed", identities=identities(("user_id", ANNA), ("email", MAIL))),
+    event("product_viewed", id="v2", at=NOW - 2 * DAY + MINUTE),
+]
+"""Of an anonymous visitor who signs in, buys and comes back."""
