@@ -1,4 +1,4 @@
-"""The functions: what each may use of time, memory and layers. Its trigger and rights stand in the stack."""
+"""The functions: what each may use of time, memory and layers. Its trigger and rights stand with its capability."""
 
 from __future__ import annotations
 

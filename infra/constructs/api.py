@@ -29,6 +29,10 @@ _ACCESS_LOG: Final = {
 }
 
 
+GET: Final = (apigatewayv2.HttpMethod.GET, apigatewayv2.HttpMethod.HEAD)
+"""What is fetched may be asked about first."""
+POST: Final = (apigatewayv2.HttpMethod.POST,)
+
 THROTTLE: Final = {"ThrottlingRateLimit": 500, "ThrottlingBurstLimit": 1000}
 """Requests a second on a throttled route; every SDK and provider sends again after a 429."""
 ADMIN_THROTTLE: Final = {"ThrottlingRateLimit": 20, "ThrottlingBurstLimit": 40}
