@@ -70,6 +70,29 @@ class Template:
             for function in self.of_type("AWS::Lambda::Function")
         }
 
+    def dead_letters(self) -> set[str]:
+        """Return the ids of queues that take what another queue or a stream gives up."""
+        redriven = {
+            reference(queue.properties["RedrivePolicy"]["deadLetterTargetArn"])
+            for queue in self.of_type("AWS::SQS::Queue")
+            if "RedrivePolicy" in queue.properties
+        }
+        from_streams = {
+            reference(source.properties["DestinationConfig"]["OnFailure"]["Destination"])
+            for source in self.of_type("AWS::Lambda::EventSourceMapping")
+            if "DestinationConfig" in source.properties
+        }
+        return redriven | from_streams
+
+    def secured(self, policy_type: str, target: str) -> set[str]:
+        """Return the ids of resources of which some policy denies plain HTTP."""
+        secured = set()
+        for policy in self.of_type(policy_type):
+            if _denies_plain_http(policy.properties["PolicyDocument"]):
+                targets = policy.properties[target]
+                secured |= {reference(each) for each in (targets if isinstance(targets, list) else [targets])}
+        return secured
+
     def statements(self) -> Iterator[Statement]:
         """Yield every statement of every role and policy that a function or service acts by."""
         for resource in self.of_type("AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
@@ -101,6 +124,14 @@ def text(value: Any) -> str:
         separator, parts = value["Fn::Join"]
         return str(separator).join(text(part) for part in parts)
     return f"${{{reference(value)}}}"
+
+
+def _denies_plain_http(policy: dict[str, Any]) -> bool:
+    return any(
+        statement["Effect"] == "Deny"
+        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") == "false"
+        for statement in policy["Statement"]
+    )
 
 
 def _listed(value: Any) -> list[Any]:
