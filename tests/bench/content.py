@@ -134,7 +134,7 @@ def person() -> Profile:
     engine = Engine(load_segments(SEGMENTS))
     for number in range(6):
         properties = {"product_id": f"{10_001 + number}A", "category": "Category 1"}
-        engine.record(
+        engine.memory.record(
             profile.streams, event_id=str(number), event_type="product_viewed", at=at + number, properties=properties
         )
     return profile
@@ -254,7 +254,9 @@ def renders(*, seconds: float) -> float:
     engine = Engine(load_segments(SEGMENTS))
     renderer, shelf = Renderer(Block.model_validate(BLOCK), engine.audience), Shelf(_parsed(), ())
     now, profile = system_clock(), person()
-    view = RecipientView(engine.reader(profile, now), {"first_name": "Anna"}, engine.recent(profile, "viewed"), (), now)
+    view = RecipientView(
+        engine.reader(profile, now), {"first_name": "Anna"}, engine.memory.recent(profile.streams, "viewed"), (), now
+    )
 
     def track(url: str, **_: str) -> str:
         return url

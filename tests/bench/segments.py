@@ -93,7 +93,7 @@ def busy(folder: Path, number: int) -> Busy:
 
 def tell(engine: Engine, profile: Profile, event: Happened, seen: Instant | None) -> set[str]:
     """Remember an event that is seen at an instant, or settled at once; return the segments that it may change."""
-    return engine.record(
+    return engine.memory.record(
         profile.streams,
         event_id=event.id,
         event_type=event.type,
@@ -108,7 +108,7 @@ def warm(engine: Engine, person: Busy) -> Profile:
     profile = deepcopy(person.profile)
     for event in person.history:
         tell(engine, profile, event, event.at)
-        engine.prune(profile.streams, event.at)
+        engine.memory.prune(profile.streams, event.at)
     projection.evaluate(profile, engine=engine, now=person.history[-1].at, reason="history")
     return profile
 
@@ -268,8 +268,8 @@ def state_sizes(engine: Engine, folder: Path, number: int) -> list[int]:
     for someone in people(folder, 0, number):
         for event in someone.events:
             tell(engine, someone.profile, event, event.received_at)
-            engine.prune(someone.profile.streams, event.received_at)
-        engine.prune(someone.profile.streams, END)
+            engine.memory.prune(someone.profile.streams, event.received_at)
+        engine.memory.prune(someone.profile.streams, END)
         sizes.append(len(encode(someone.profile.streams)))
     return sorted(sizes)
 

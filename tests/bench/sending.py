@@ -121,7 +121,9 @@ def _item(profile_id: str, rules: Engine, at: int) -> dict[str, Any]:
     profile.consent = {Use.PERSONALIZATION: Consent(granted=True, at=at)}
     seen = {"product_id": "85123A", "category": "Lighting"}
     for event, properties in (("product_viewed", seen), ("order_completed", {"products": [seen]}))[: number % 4]:
-        rules.record(profile.streams, event_id=f"{event}{number}", event_type=event, at=at, properties=properties)
+        rules.memory.record(
+            profile.streams, event_id=f"{event}{number}", event_type=event, at=at, properties=properties
+        )
     return encode(profile, ())
 
 

@@ -42,7 +42,7 @@ def _judge(folder: Path, instants: tuple[Instant, ...], share: tuple[int, int]) 
             while told < len(someone.events) and someone.events[told].received_at <= now:
                 _tell(engine, profile.streams, someone.events[told])
                 told += 1
-            engine.prune(profile.streams, now)
+            engine.memory.prune(profile.streams, now)
             if now == BEFORE_EDGE:
                 # As if it had been stored and read again; once, for it takes as long as all the rest.
                 profile.streams = decode(encode(profile.streams))
@@ -53,4 +53,4 @@ def _judge(folder: Path, instants: tuple[Instant, ...], share: tuple[int, int]) 
 
 
 def _tell(engine: Engine, streams: Streams, event: Happened) -> None:
-    engine.record(streams, event_id=event.id, event_type=event.type, at=event.at, properties=event.properties)
+    engine.memory.record(streams, event_id=event.id, event_type=event.type, at=event.at, properties=event.properties)

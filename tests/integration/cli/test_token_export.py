@@ -85,7 +85,7 @@ def buyer(profile_id: str, at: int, *, consent: bool = True, **attributes: Any) 
     profile = Profile(profile_id)
     profile.consent = {Use.PERSONALIZATION: Consent(consent, at)}
     profile.attributes = {name: Attribute(value, at) for name, value in attributes.items()}
-    Engine(load_segments(token_export.SEGMENTS)).record(
+    Engine(load_segments(token_export.SEGMENTS)).memory.record(
         profile.streams,
         event_id="1",
         event_type="order_completed",

@@ -96,7 +96,7 @@ class Engine:
         profile.attributes = {name: Attribute(value, at) for name, value in names.items()}
         profile.consent = {Use.PERSONALIZATION: Consent(granted=consent, at=at)}
         for number, (event_type, properties) in enumerate(events):
-            self.segments.record(
+            self.segments.memory.record(
                 profile.streams, event_id=str(number), event_type=event_type, at=at, properties=properties
             )
         self.dynamodb.delete_item(TableName="profiles", Key={"id": {"S": PROFILE}})

@@ -60,7 +60,7 @@ def put(
     profile = Profile(f"{number:022}", consent={Purpose.PERSONALIZATION: Consent(granted=consent, at=at)})
     profile.attributes = {name: Attribute(value, at) for name, value in attributes.items()}
     for event_type, properties in events:
-        world.segments.record(profile.streams, event_id="e", event_type=event_type, at=at, properties=properties)
+        world.segments.memory.record(profile.streams, event_id="e", event_type=event_type, at=at, properties=properties)
     world.profiles.save(Loaded(profile, None), ())
 
 

@@ -40,7 +40,7 @@ def buyer(world: Engine) -> None:
     """Store somebody who bought yesterday, and whose other identity is a pointer."""
     profile = Profile(PROFILE, consent={Purpose.PERSONALIZATION: Consent(granted=True, at=0)})
     profile.attributes = {"email": Attribute("anna@example.com", 0), "first_name": Attribute("Anna", 0)}
-    world.segments.record(
+    world.segments.memory.record(
         profile.streams, event_id="o", event_type="order_completed", at=NOW - DAY, properties={"order_id": "SECRET-1"}
     )
     evaluate(profile, engine=world.segments, now=NOW - DAY, reason="event:o")

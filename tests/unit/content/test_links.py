@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtailor.content.links import LINKS_A_BLOCK, BlockLinks, first_position
-from mailtailor.segments.engine import MAX_POSITION
+from mailtailor.segments.memory import MAX_POSITION
 from mailtailor.tracking.tokens import Keyring, MailingToken, read_link
 
 

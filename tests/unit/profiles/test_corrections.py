@@ -98,11 +98,11 @@ def test_what_the_click_showed_leaves_the_viewed_products_with_it() -> None:
     anna.process(event("product_viewed", at=NOW - MINUTE, properties={"product_id": "seen"}))
     anna.process(click(1, NOW, product_id="scanned"))
     profile = anna.store.profile(ANNA)
-    assert anna.engine.recent(profile, "viewed") == ("scanned", "seen")
+    assert anna.engine.memory.recent(profile.streams, "viewed") == ("scanned", "seen")
     # when
     anna.process(click(2, NOW + 1), click(3, NOW + 2))
     # then
-    assert anna.engine.recent(anna.store.profile(ANNA), "viewed") == ("seen",)
+    assert anna.engine.memory.recent(anna.store.profile(ANNA).streams, "viewed") == ("seen",)
 
 
 def test_a_settled_click_still_shows_what_was_viewed() -> None:
@@ -113,7 +113,7 @@ def test_a_settled_click_still_shows_what_was_viewed() -> None:
     anna.now += 2 * HOUR
     anna.process(delivered(anna.now))
     # then
-    assert anna.engine.recent(anna.store.profile(ANNA), "viewed") == ("clicked",)
+    assert anna.engine.memory.recent(anna.store.profile(ANNA).streams, "viewed") == ("clicked",)
 
 
 def test_an_open_of_a_scanner_reads_nothing_and_a_later_one_of_the_person_does() -> None:

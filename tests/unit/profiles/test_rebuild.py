@@ -17,7 +17,7 @@ from mailtailor.profiles.profile import Profile
 from mailtailor.profiles.rebuild import Rebuilder, Rebuilt
 from mailtailor.profiles.store import Conflict
 from mailtailor.segments.definition import SegmentDefinition
-from mailtailor.segments.engine import PROVISIONAL
+from mailtailor.segments.memory import PROVISIONAL
 from mailtailor.segments.streams import Provisional
 from tests.unit.profiles.memory_store import MemoryStore
 from tests.unit.profiles.world import ANNA, BROWSER, MAIL, NOW, World, consented, event, segment

@@ -7,7 +7,7 @@ import pytest
 from mailtailor.instant import DAY, MINUTE, SECOND
 from mailtailor.profiles.processing import OutOfTime
 from mailtailor.profiles.store import Conflict
-from mailtailor.segments.engine import Engine
+from mailtailor.segments.memory import Memory
 from tests.unit.profiles.world import ANNA, NOW, OTHER, World, consented, event, segment
 
 
@@ -81,7 +81,7 @@ def test_a_wake_up_that_finds_something_missing_asks_for_a_rebuild_before_it_wri
     world = World()
     world.process(consented(), event("order_completed"))
     world.now += 7 * DAY
-    monkeypatch.setattr(Engine, "prune", lambda *_: True)
+    monkeypatch.setattr(Memory, "prune", lambda *_: True)
     done: list[str] = []
     world.store.before = done.append
     # when

@@ -28,7 +28,9 @@ def person(engine: Engine, *events: Happened, **attributes: JsonValue) -> Profil
         attributes={name: Attribute(value, NOW) for name, value in attributes.items()},
     )
     for number, (event_type, at, properties) in enumerate(events):
-        engine.record(profile.streams, event_id=f"e{number}", event_type=event_type, at=at, properties=properties)
+        engine.memory.record(
+            profile.streams, event_id=f"e{number}", event_type=event_type, at=at, properties=properties
+        )
     return profile
 
 

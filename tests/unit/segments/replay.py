@@ -94,7 +94,7 @@ class Replay:
             self.person.consent[Purpose.TRACKING] = Consent(self.history.tracking, self.now)
             self.evaluate(set(self.engine.affected_by_consent))
         elif kind < 0.95:
-            self.engine.prune(self.person.streams, self.now)
+            self.engine.memory.prune(self.person.streams, self.now)
             self.person.streams = decode(encode(self.person.streams))
         elif kind < 0.98:
             # A wake-up.
@@ -123,7 +123,7 @@ class Replay:
             event = Happened(f"e{len(known)}", event_type, self.now - late, self.rules.properties(event_type))
         self.log.append(f"{self.now - NOW}: {event.id} {event.type} at {event.at - NOW} {dict(event.properties)}")
         self.history.add(event)
-        recorded = self.engine.record(
+        recorded = self.engine.memory.record(
             self.person.streams,
             event_id=event.id,
             event_type=event.type,

@@ -71,7 +71,7 @@ def test_typical_bytes_are_those_of_a_busy_customers_profile(rule: dict[str, Any
     engine, is_mail = Engine([segment]), "opened_share" in rule
     for day in range(400 if "at_least" in rule and rule.get("within") == "400d" else 60):
         for number in range(1 if is_mail else 2):
-            engine.record(
+            engine.memory.record(
                 streams,
                 event_id=f"{day}/{number}",
                 event_type="email_delivered" if is_mail else "product_viewed",
@@ -83,14 +83,14 @@ def test_typical_bytes_are_those_of_a_busy_customers_profile(rule: dict[str, Any
                 },
             )
             if is_mail and day % 3:
-                engine.record(
+                engine.memory.record(
                     streams,
                     event_id=f"{day}/open",
                     event_type="email_opened",
                     at=NOW - day * DAY + chance.randrange(DAY),
                     properties={"campaign": f"{day}"},
                 )
-    engine.prune(streams, NOW)
+    engine.memory.prune(streams, NOW)
     # when
     foretold, size = estimate(segment).typical_bytes, len(encode(streams))
     # then

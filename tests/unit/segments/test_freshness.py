@@ -154,7 +154,7 @@ def somebody(engine: Engine, foretold: Freshness, chance: random.Random) -> Prof
     """Return a profile to which some of the events happened that a rule looks at."""
     streams: Streams = {}
     for number in range(chance.randrange(12)):
-        engine.record(
+        engine.memory.record(
             streams,
             event_id=f"e{number}",
             event_type=chance.choice(foretold.events or ("a",)),

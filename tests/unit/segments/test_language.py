@@ -59,7 +59,7 @@ def test_the_first_purchase_stays_the_first_for_ever() -> None:
     engine = Engine([definition({"event": "order_completed", "first": True, "older_than": "30d"})])
     buyer = person(engine, order(NOW + DAY), order(NOW), order(NOW + 2 * DAY))
     # when
-    engine.prune(buyer.streams, NOW + 3 * MAX_WINDOW)
+    engine.memory.prune(buyer.streams, NOW + 3 * MAX_WINDOW)
     # then
     assert engine.evaluate(buyer, NOW + 3 * MAX_WINDOW)["s"] == ALWAYS
     new = {"event": "order_completed", "first": True, "within": "7d"}

@@ -92,9 +92,9 @@ def test_a_profile_is_evaluated_by_what_evaluated_it_and_both_are_remembered_for
     for event_type in ("order_completed", "product_added"):
         by_active: Streams = {}
         by_staged: Streams = {}
-        active.record(by_active, event_id="e", event_type=event_type, at=NOW, properties={})
-        staged.record(by_staged, event_id="e", event_type=event_type, at=NOW, properties={})
-        active.prune(by_active, NOW)
+        active.memory.record(by_active, event_id="e", event_type=event_type, at=NOW, properties={})
+        staged.memory.record(by_staged, event_id="e", event_type=event_type, at=NOW, properties={})
+        active.memory.prune(by_active, NOW)
         assert by_active.keys() == by_staged.keys() != set()
 
 
@@ -220,7 +220,7 @@ def test_an_audience_is_looked_at_by_what_evaluates_the_person(table: Table) -> 
     table.rollout = Rollout(active=1, revision=1)
     table.now += REFRESH
     engine = engines.of("")
-    engine.record(profile.streams, event_id="o", event_type="order_completed", at=NOW, properties={})
+    engine.memory.record(profile.streams, event_id="o", event_type="order_completed", at=NOW, properties={})
     # then
     assert rule(engine.person(profile), NOW)[0]
     assert not rule(engine.person(profile), NOW + 8 * DAY)[0]

@@ -46,7 +46,7 @@ def stated(*verdicts: Verdict) -> list[PersonRule]:
 def history(engine: Engine, *events: tuple[str, int, dict[str, Any]]) -> Streams:
     streams: Streams = {}
     for number, (event_type, at, properties) in enumerate(events):
-        engine.record(streams, event_id=f"e{number}", event_type=event_type, at=at, properties=properties)
+        engine.memory.record(streams, event_id=f"e{number}", event_type=event_type, at=at, properties=properties)
     return streams
 
 
@@ -102,7 +102,7 @@ def test_a_stream_that_two_segments_share_keeps_what_the_more_demanding_needs(or
     engine = Engine(definitions[::order])
     # when
     streams = history(engine, *[("view", NOW + n, {}) for n in range(3)], delivered("m", NOW), opened("m", NOW))
-    engine.prune(streams, NOW + 20 * DAY)
+    engine.memory.prune(streams, NOW + 20 * DAY)
     # then
     found = verdicts(engine, streams, NOW + 20 * DAY)
     assert [found[one.name][0] for one in definitions] == [True, True, False, True]
@@ -182,7 +182,7 @@ def test_a_stream_that_only_newer_functions_know_is_united_whole() -> None:
     ((feature, stream),) = ours.items()
     assert isinstance(stream, Occurrences)
     # when
-    engine.unite(ours, {feature: Occurrences([(NOW + 3, 99)])})
+    engine.memory.unite(ours, {feature: Occurrences([(NOW + 3, 99)])})
     # then
     assert [at for at, _ in stream.entries] == [NOW + 1, NOW + 2, NOW + 3]
 

@@ -135,7 +135,7 @@ def test_provisional_clicks_count_and_are_told() -> None:
     profile = person(engine)
     for number in (1, 2):
         at = NOW - number * MINUTE
-        engine.record(
+        engine.memory.record(
             profile.streams,
             event_id=f"c{number}",
             event_type="email_link_clicked",
@@ -154,7 +154,7 @@ def test_clicks_that_are_provisional_do_not_hide_that_others_are_no_longer_kept(
     # given three settled clicks, of which the last two are kept, and a provisional one from before the window
     engine = Engine([definition({"event": "email_link_clicked", "at_least": 2, "within": "7d"})])
     profile = person(engine, *(("email_link_clicked", ago(days), {"campaign": "a"}) for days in (3, 2, 1)))
-    engine.record(
+    engine.memory.record(
         profile.streams,
         event_id="late",
         event_type="email_link_clicked",

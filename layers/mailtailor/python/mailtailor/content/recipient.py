@@ -13,7 +13,7 @@ def view_of(profile: Profile, engine: Engine, now: Instant) -> RecipientView:
     return RecipientView(
         person=engine.reader(profile, now),
         attributes={name: attribute.value for name, attribute in profile.attributes.items()},
-        viewed=engine.recent(profile, "viewed"),
-        purchased=engine.recent(profile, "purchased"),
+        viewed=engine.memory.recent(profile.streams, "viewed"),
+        purchased=engine.memory.recent(profile.streams, "purchased"),
         now=now,
     )

@@ -14,7 +14,8 @@ from typing import Final
 from mailtailor.events.event import MAX_EVENT_ID, Event
 from mailtailor.instant import Instant
 from mailtailor.profiles.profile import Profile
-from mailtailor.segments.engine import HITS, Engine
+from mailtailor.segments.features import HITS
+from mailtailor.segments.memory import Memory
 from mailtailor.tracking.machine import label
 
 TYPE: Final = "event_corrected"
@@ -29,11 +30,11 @@ def labelled(event: Event) -> Event:
     return event.model_copy(update={"properties": {**event.properties, **shown}}) if shown else event
 
 
-def found(profile: Profile, *, engine: Engine, now: Instant) -> list[Event]:
+def found(profile: Profile, *, memory: Memory, now: Instant) -> list[Event]:
     """Take out of what counts the hits that others have shown to be a machine's; return the corrections that say so."""
     return [
         correction(profile.id, event_id, at=at, reason=reason, now=now)
-        for event_id, (at, reason) in sorted(engine.judge(profile.streams).items())
+        for event_id, (at, reason) in sorted(memory.judge(profile.streams).items())
     ]
 
 
@@ -56,7 +57,7 @@ def correction(profile_id: str, event_id: str, *, at: Instant, reason: str, now:
     )
 
 
-def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> bool:
+def obey(profile: Profile, event: Event, *, memory: Memory, now: Instant) -> bool:
     """Take the hit, or the deleted event, that a correction from outside names out of what counts.
 
     Returns
@@ -68,7 +69,7 @@ def obey(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> boo
         # The id of no event, and the profile would remember it.
         return False
     deleted = is_deletion(event)
-    short = engine.forget(
+    short = memory.forget(
         profile.streams,
         event_id=corrected,
         at=event.occurred_at,

@@ -94,7 +94,9 @@ def evaluate(
         told = chain.from_iterable(histories.of(own, some, chunk).items() for chunk in chunks)
         return {profile_id: verdicts(profile_id, events, engine, now) for profile_id, events in told}
 
-    return by_columns(connection, files, planned(definitions, engine.bursts), now, by_engine=by_engine, threads=threads)
+    return by_columns(
+        connection, files, planned(definitions, engine.memory.bursts), now, by_engine=by_engine, threads=threads
+    )
 
 
 def verdicts(profile_id: str, events: Sequence[Event], engine: Engine, now: Instant) -> dict[str, Verdict]:

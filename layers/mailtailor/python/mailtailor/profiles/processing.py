@@ -251,7 +251,7 @@ class Processor:
                 projection.know(profile, {identity})
             elif there.profile.merged_into is None and (identity in identities or stitching.may_merge(there.profile)):
                 profile.stitches = {**there.profile.stitches, **profile.stitches}
-                merged.append(projection.merge(profile, there.profile, now=now, engine=self._engine.of()))
+                merged.append(projection.merge(profile, there.profile, now=now, memory=self._engine.of().memory))
             else:
                 outcome.identity_conflicts += 1
         return tuple(merged), not claimed

@@ -17,7 +17,9 @@ from mailtailor.events.event import Event
 from mailtailor.instant import FOREVER, Instant
 from mailtailor.profiles import corrections
 from mailtailor.profiles.profile import Attribute, Flip, Profile
-from mailtailor.segments.engine import HITS, NOT_A_MEMBER, Engine, Membership
+from mailtailor.segments.engine import NOT_A_MEMBER, Engine, Membership
+from mailtailor.segments.features import HITS
+from mailtailor.segments.memory import Memory
 
 MAX_ATTRIBUTES: Final = 100
 MAX_ATTRIBUTE_BYTES: Final = 8_192
@@ -59,7 +61,7 @@ def apply(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
             state(profile, name, Attribute(value, labelled.occurred_at))
         touched |= engine.affected_by_attributes(labelled.attributes)
         touched.update(_record(profile, labelled, engine=engine, now=now))
-    corrected = corrections.found(profile, engine=engine, now=now)
+    corrected = corrections.found(profile, memory=engine.memory, now=now)
     accepted += corrected
     touched |= engine.affected_by_hits if corrected else set()
     if any(event.attributes for event in accepted):
@@ -82,14 +84,14 @@ def _order(event: Event) -> tuple[Instant, bool, bool, str]:
 def _record(profile: Profile, event: Event, *, engine: Engine, now: Instant) -> Collection[str]:
     """Remember an event, and return the segments that it may change."""
     if event.type == corrections.TYPE:
-        profile.incomplete |= corrections.obey(profile, event, engine=engine, now=now)
+        profile.incomplete |= corrections.obey(profile, event, memory=engine.memory, now=now)
         return engine.segments
-    if event.type in HITS and engine.is_late(
+    if event.type in HITS and engine.memory.is_late(
         profile.streams, event_type=event.type, at=event.occurred_at, properties=event.properties
     ):
         # What would betray it as a machine's, or what it betrays, may be forgotten; the archive knows.
         profile.incomplete = True
-    recorded = engine.record(
+    recorded = engine.memory.record(
         profile.streams,
         event_id=event.id,
         event_type=event.type,
@@ -116,7 +118,7 @@ def evaluate(
     current = profile.definitions == engine.fingerprint
     if not current and profile.definitions:
         reason = "definition"
-    profile.incomplete |= engine.prune(profile.streams, now)
+    profile.incomplete |= engine.memory.prune(profile.streams, now)
     stored = profile.memberships
     only = None
     if current and touched is not None:
@@ -171,7 +173,7 @@ class Merged:
     """The fingerprint of the definitions that gave them."""
 
 
-def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> Merged:
+def merge(winner: Profile, loser: Profile, *, now: Instant, memory: Memory) -> Merged:
     """Make `loser` part of `winner`; the winner's segments are for the caller to evaluate.
 
     All that either remembers is united; of consent the stricter holds, of attributes the later statement.
@@ -183,7 +185,7 @@ def merge(winner: Profile, loser: Profile, *, now: Instant, engine: Engine) -> M
     know(winner, loser.identities | {loser.id})
     winner.epoch = max(winner.epoch, loser.epoch)
     winner.incomplete |= loser.incomplete
-    engine.unite(winner.streams, loser.streams)
+    memory.unite(winner.streams, loser.streams)
     # Whatever was evaluated is of two half people.
     winner.definitions = ""
     exits = tuple(

@@ -27,7 +27,9 @@ from mailtailor.profiles.processing import (
 )
 from mailtailor.profiles.profile import Flip, Profile
 from mailtailor.profiles.store import Conflict, Loaded, ProfileStore
-from mailtailor.segments.engine import HITS, PROVISIONAL, RETENTION, Engine, Engines
+from mailtailor.segments.engine import Engine, Engines
+from mailtailor.segments.features import HITS
+from mailtailor.segments.memory import PROVISIONAL, RETENTION, Memory
 from mailtailor.segments.streams import Provisional, Streams
 
 UNNAMED: Final = "corrected"
@@ -152,7 +154,7 @@ def apply(
     -------
     The flips, and the corrections of hits that only all events together show to be a machine's.
     """
-    found = unite(profile, events, engine=engine, now=now)
+    found = unite(profile, events, memory=engine.memory, now=now)
     profile.incomplete = False
     flips = projection.evaluate(profile, engine=engine, now=now, reason="rebuild")
     return flips, [
@@ -161,7 +163,7 @@ def apply(
     ]
 
 
-def unite(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Instant) -> dict[str, tuple[Instant, str]]:
+def unite(profile: Profile, events: Iterable[Event], *, memory: Memory, now: Instant) -> dict[str, tuple[Instant, str]]:
     """Unite what `profile` remembers with what its archived `events` tell, without what machines did.
 
     Returns
@@ -171,26 +173,26 @@ def unite(profile: Profile, events: Iterable[Event], *, engine: Engine, now: Ins
     young = profile.streams.pop(PROVISIONAL, None)
     young = Provisional(dict(young.entries), young.settled_to) if isinstance(young, Provisional) else Provisional()
     allowed = [event for event in events if may_record(profile.consent, event.type)]
-    usable = _without_deleted(profile.streams, allowed, engine=engine, now=now)
+    usable = _without_deleted(profile.streams, allowed, memory=memory, now=now)
     machines = _named(usable, young)
-    found = _judged(usable, young, machines, engine)
+    found = _judged(usable, young, machines, memory)
     machines |= {event_id: reason for event_id, (_, reason) in found.items()}
-    _forget(profile.streams, usable, found, machines, engine=engine, now=now)
+    _forget(profile.streams, usable, found, machines, memory=memory, now=now)
     for event_id in machines.keys() & young.entries.keys():
         young.condemn(event_id)
-    remembered = _remembered(usable, machines, engine)
+    remembered = _remembered(usable, machines, memory)
     _complete(young, remembered)
-    engine.unite(profile.streams, {PROVISIONAL: young})
-    engine.unite(profile.streams, remembered)
+    memory.unite(profile.streams, {PROVISIONAL: young})
+    memory.unite(profile.streams, remembered)
     return found
 
 
-def _without_deleted(streams: Streams, events: list[Event], *, engine: Engine, now: Instant) -> list[Event]:
+def _without_deleted(streams: Streams, events: list[Event], *, memory: Memory, now: Instant) -> list[Event]:
     """Take deleted events out of the streams, and return the others."""
     deleted = {event.properties.get("corrects") for event in events if corrections.is_deletion(event)}
     for event in events:
         if event.id in deleted:
-            engine.forget(
+            memory.forget(
                 streams, event_id=event.id, at=event.occurred_at, properties=event.properties, seen=now, deleted=True
             )
             streams.pop(PROVISIONAL, None)
@@ -208,20 +210,20 @@ def _named(events: Iterable[Event], young: Provisional) -> dict[str, str]:
 
 
 def _judged(
-    events: Iterable[Event], young: Provisional, named: Iterable[str], engine: Engine
+    events: Iterable[Event], young: Provisional, named: Iterable[str], memory: Memory
 ) -> dict[str, tuple[Instant, str]]:
     """Return the hits that others show to be a machine's and that nobody has corrected yet: when, and the reason."""
     streams: Streams = {PROVISIONAL: Provisional()}
     for event in events:
         if event.type in HITS:
-            _record(streams, event, engine)
-    engine.unite(streams, {PROVISIONAL: young})
+            _record(streams, event, memory)
+    memory.unite(streams, {PROVISIONAL: young})
     hits = streams[PROVISIONAL]
     if isinstance(hits, Provisional):
         # They stay among the others, for they betray those.
         for event_id in hits.entries.keys() & set(named):
             hits.condemn(event_id)
-    return engine.judge(streams)
+    return memory.judge(streams)
 
 
 def _forget(
@@ -230,7 +232,7 @@ def _forget(
     found: dict[str, tuple[Instant, str]],
     machines: dict[str, str],
     *,
-    engine: Engine,
+    memory: Memory,
     now: Instant,
 ) -> None:
     """Take what machines did out of the settled streams."""
@@ -240,17 +242,17 @@ def _forget(
         if event.type in HITS and (event.id in machines or event.properties.get("machine"))
     ]
     for event_id, at, properties in [*of_machines, *((event_id, at, {}) for event_id, (at, _) in found.items())]:
-        engine.forget(streams, event_id=event_id, at=at, properties=properties, seen=now)
+        memory.forget(streams, event_id=event_id, at=at, properties=properties, seen=now)
         # What forgets notes that for a hit yet to come; here all hits have come.
         streams.pop(PROVISIONAL, None)
 
 
-def _remembered(events: Iterable[Event], machines: dict[str, str], engine: Engine) -> Streams:
+def _remembered(events: Iterable[Event], machines: dict[str, str], memory: Memory) -> Streams:
     """Return what is to be remembered of `events`; young hits are provisional as if they had come only now."""
     streams: Streams = {}
     for event in events:
         if event.type != corrections.TYPE:
-            _record(streams, event, engine, machines.get(event.id, ""))
+            _record(streams, event, memory, machines.get(event.id, ""))
     return streams
 
 
@@ -263,8 +265,8 @@ def _complete(young: Provisional, remembered: Streams) -> None:
             young.entries[event_id] = known._replace(entries=tuple(sorted({*known.entries, *hit.entries})))
 
 
-def _record(streams: Streams, event: Event, engine: Engine, machine: str = "") -> None:
-    engine.record(
+def _record(streams: Streams, event: Event, memory: Memory, machine: str = "") -> None:
+    memory.record(
         streams,
         event_id=event.id,
         event_type=event.type,

@@ -22,6 +22,7 @@ from mailtailor.profiles.projection import MAX_IDENTITIES
 from mailtailor.profiles.recompute import Person
 from mailtailor.profiles.store import Loaded, ProfileStore
 from mailtailor.segments.engine import NOT_A_MEMBER, Engine
+from mailtailor.segments.memory import Memory
 from mailtailor.segments.streams import First, Messages, Occurrences, Provisional, Streams, Values
 from mailtailor.segments.verdict import Verdict
 
@@ -142,7 +143,7 @@ class Reconciler:
         if profile.definitions != engine.fingerprint:
             findings.skip(OTHER_DEFINITIONS)
             return
-        short = engine.prune(profile.streams, now)
+        short = engine.memory.prune(profile.streams, now)
         remembered = engine.evaluate(profile, now)
         wrong = dict.fromkeys(_unlike_remembered(profile, remembered, now), STORED)
         if reason := _skipped(profile, person, until, short=short):
@@ -201,13 +202,13 @@ def _unlike_archived(
     beyond = len(profile.identities) >= MAX_IDENTITIES or _oldest(profile.streams) < min(
         (event.occurred_at for event in events), default=FOREVER
     )
-    alone = _alone(profile, events, engine, now)
-    if rebuild.unite(profile, events, engine=engine, now=now) or alone is None:
+    alone = _alone(profile, events, engine.memory, now)
+    if rebuild.unite(profile, events, memory=engine.memory, now=now) or alone is None:
         # The next recompute, or event, corrects them.
         findings.skip(UNCORRECTED)
         return {}
     findings.compared += 1
-    engine.prune(profile.streams, now)
+    engine.memory.prune(profile.streams, now)
     wrong = dict.fromkeys(_differing(remembered, engine.evaluate(profile, now)), LOST)
     if beyond:
         findings.skip(BEYOND)
@@ -216,13 +217,13 @@ def _unlike_archived(
     return dict.fromkeys(_differing(remembered, engine.evaluate(alone, now)), EXTRA) | wrong
 
 
-def _alone(profile: Profile, events: Iterable[Event], engine: Engine, now: Instant) -> Profile | None:
+def _alone(profile: Profile, events: Iterable[Event], memory: Memory, now: Instant) -> Profile | None:
     """Return the profile as it would be if all was forgotten but the archive; None if that finds a machine's hits."""
     # What is archived was allowed when it happened, and is remembered though it may be refused now.
     tracked = {**profile.consent, Purpose.TRACKING: Consent(granted=True, at=now)}
     alone = replace(profile, streams={}, memberships={}, consent=tracked)
-    found = rebuild.unite(alone, events, engine=engine, now=now)
-    engine.prune(alone.streams, now)
+    found = rebuild.unite(alone, events, memory=memory, now=now)
+    memory.prune(alone.streams, now)
     return None if found else replace(alone, consent=profile.consent)
 
 

@@ -16,6 +16,8 @@ from mailtailor.segments.streams import First, Occurrences, Values, id_hash
 DELIVERED: Final = "email_delivered"
 OPENED: Final = "email_opened"
 CLICKED: Final = "email_link_clicked"
+HITS: Final = frozenset({OPENED, CLICKED})
+"""Events that machines make too."""
 AMOUNT_UNIT: Final = 10_000
 """Amounts are kept as whole ten-thousandths, so that sums are exact in any order."""
 MAX_AMOUNT: Final = 10**12

@@ -21,8 +21,8 @@ from mailtailor.segments.columns.lookup import Lookup, Numbers, Places
 from mailtailor.segments.columns.people import Mask, People
 from mailtailor.segments.columns.plan import MACHINE, Kind, Plan, kind
 from mailtailor.segments.columns.reading import Correction, Reader, Rows, Told
-from mailtailor.segments.engine import link_position, message_key
 from mailtailor.segments.features import CLICKED
+from mailtailor.segments.memory import link_position, message_key
 from mailtailor.tracking.bursts import HONEYPOT_POSITION, BurstSettings, Hit, machine_ids
 
 MAX_EVENTS: Final = 1_000

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mailtailor.segments.definition import All, AnyOf, Condition, InSegment, Not, SegmentDefinition
-from mailtailor.segments.engine import DEFAULT_BURSTS, HITS, in_order
-from mailtailor.segments.features import DELIVERED, EventFeature, Features, MessageFeature, Needs, need
+from mailtailor.segments.engine import DEFAULT_BURSTS, in_order
+from mailtailor.segments.features import DELIVERED, HITS, EventFeature, Features, MessageFeature, Needs, need
 from mailtailor.segments.index import Index
 from mailtailor.segments.person import Rule
 from mailtailor.segments.rules import compile_condition
@@ -170,7 +170,7 @@ class Kind:
 
 
 def kind(plan: Plan, event_type: str, properties: Mapping[str, Any], *, has_message: bool) -> Kind:
-    """Return what the engine does with an event of such properties; see `Engine.record`."""
+    """Return what the engine's memory does with an event of such properties; see `Memory.record`."""
     found = plan.index.features(event_type, properties)
     hit = event_type in HITS
     by_any = frozenset(one.id for one in found if one.include_machine or not hit)

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from mailtailor.events.archive import CORRECTED, PROPERTY_COLUMNS
 from mailtailor.segments.columns.lookup import Numbers
 from mailtailor.segments.columns.plan import Plan
-from mailtailor.segments.engine import HITS
-from mailtailor.segments.features import CLICKED, DELIVERED
+from mailtailor.segments.features import CLICKED, DELIVERED, HITS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
